@@ -1,0 +1,79 @@
+"""The base of our instrumentors: OpenTelemetry's own lifecycle, and a clear word where a library does not fit."""
+
+from __future__ import annotations
+
+import logging
+from abc import abstractmethod
+from collections.abc import Collection, Iterable
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, ClassVar
+
+from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
+from packaging.requirements import Requirement
+
+from spanloom.genai._patch import Patches, Target
+from spanloom.genai._telemetry import Telemetry
+
+_log = logging.getLogger("spanloom")
+
+
+class Instrumentor(BaseInstrumentor):  # pyright: ignore[reportUntypedBaseClass]
+    """``instrument(tracer_provider=, meter_provider=)`` and ``uninstrument()``, as OpenTelemetry has them."""
+
+    scope: ClassVar[str]
+    entry_point: ClassVar[str]
+    requires: ClassVar[tuple[str, ...]] = ()
+
+    _patches: Patches | None = None
+    _telemetry: Telemetry | None = None
+
+    @abstractmethod
+    def targets(self, telemetry: Telemetry) -> Iterable[Target]:
+        """What to patch, with handlers that report to ``telemetry``."""
+
+    def instrumentation_dependencies(self) -> Collection[str]:
+        """The supported range of the instrumented library, in the syntax of requirements."""
+        return self.requires
+
+    def instrument(self, **kwargs: Any) -> None:
+        """Start recording. A library that is not installed is silent; one outside our range is one log line.
+
+        The stock loader passes ``skip_dep_check`` after checking whole distributions only, so the check is made here.
+        """
+        kwargs.pop("skip_dep_check", None)
+        kwargs.pop("raise_exception_on_conflict", None)
+        if all(_fits(one, self.entry_point) for one in self.requires):
+            super().instrument(skip_dep_check=True, **kwargs)
+
+    def _instrument(self, **kwargs: Any) -> None:
+        telemetry = Telemetry(self.scope, kwargs.get("tracer_provider"), kwargs.get("meter_provider"))
+        self._telemetry = telemetry
+        self._patches = Patches(self.targets(telemetry))
+        self._patches.register()
+
+    def _uninstrument(self, **kwargs: Any) -> None:
+        del kwargs
+        if self._telemetry is not None:
+            self._telemetry.enabled = False
+        if self._patches is not None:
+            self._patches.undo()
+        self._patches = self._telemetry = None
+
+
+def _fits(requirement: str, entry_point: str) -> bool:
+    wanted = Requirement(requirement)
+    try:
+        found = version(wanted.name)
+    except PackageNotFoundError:
+        return False
+    if wanted.specifier.contains(found, prereleases=True):
+        return True
+    _log.warning(
+        "spanloom: %s %s is outside the supported range, its calls are not recorded; install '%s', "
+        "or set OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=%s to silence this",
+        wanted.name,
+        found,
+        requirement,
+        entry_point,
+    )
+    return False

@@ -1,0 +1,74 @@
+"""Roll-ups: what happened below a span, added up while it is open. O(depth) a call, nothing kept after the end."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from fractions import Fraction
+
+from spanloom.semconv import Spanloom
+
+_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """What one inference adds to everything above it. Unknown tokens add nothing; an unknown price is counted."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_hits: int = 0
+    cost_usd: float | None = None
+    unpriced: bool = False
+
+
+class Totals:
+    """Sums of the inferences below one span. Exact under threads: one short lock, never held while calling out."""
+
+    __slots__ = ("_cost", "_parent", "cache_hits", "input_tokens", "llm_calls", "output_tokens", "unpriced_calls")
+
+    def __init__(self, parent: Totals | None) -> None:
+        self._parent = parent
+        # Sums of binary fractions are exact; adding floats would depend on the order in which threads finish.
+        self._cost: Fraction | None = None
+        self.input_tokens = 0
+        self.output_tokens = 0
+        self.llm_calls = 0
+        self.cache_hits = 0
+        self.unpriced_calls = 0
+
+    def add(self, one: Contribution) -> None:
+        """Add to this level and to every level above it."""
+        cost = None if one.cost_usd is None else Fraction(one.cost_usd)
+        with _lock:
+            level: Totals | None = self
+            while level is not None:
+                level._take(one, cost)
+                level = level._parent
+
+    def _take(self, one: Contribution, cost: Fraction | None) -> None:
+        self.llm_calls += 1
+        self.input_tokens += one.input_tokens
+        self.output_tokens += one.output_tokens
+        self.cache_hits += one.cache_hits
+        self.unpriced_calls += one.unpriced
+        if cost is not None:
+            self._cost = cost if self._cost is None else self._cost + cost
+
+    def attributes(self) -> dict[str, int | float]:
+        """``spanloom.subtree.*``; empty where no model was called below. Counts of 0 are left out but for the calls."""
+        with _lock:
+            if not self.llm_calls:
+                return {}
+            rows: dict[str, int | float] = {
+                Spanloom.SUBTREE_LLM_CALLS: self.llm_calls,
+                Spanloom.SUBTREE_INPUT_TOKENS: self.input_tokens,
+                Spanloom.SUBTREE_OUTPUT_TOKENS: self.output_tokens,
+            }
+            if self.cache_hits:
+                rows[Spanloom.SUBTREE_CACHE_HITS] = self.cache_hits
+            if self._cost is not None:
+                rows[Spanloom.SUBTREE_COST] = float(self._cost)
+            if self.unpriced_calls:
+                rows[Spanloom.SUBTREE_UNPRICED_CALLS] = self.unpriced_calls
+            return rows
