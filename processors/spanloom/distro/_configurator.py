@@ -1,0 +1,26 @@
+"""The configurator: the SDK by the standard variables, with what spanloom adds to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+# Private by name, and the documented class for distributions to subclass; present since SDK 1.40 and before.
+from opentelemetry.sdk._configuration import _OTelSDKConfigurator  # pyright: ignore[reportPrivateUsage]
+
+from spanloom.cost import CostFinisher
+from spanloom.distro import _processes, _signals
+from spanloom.genai import hooks
+
+
+class SpanloomConfigurator(_OTelSDKConfigurator):
+    """Loaded by ``opentelemetry-instrument`` (``OTEL_PYTHON_CONFIGURATOR=spanloom``)."""
+
+    configured = False
+
+    def _configure(self, **kwargs: Any) -> None:
+        if _processes.is_helper():
+            return
+        super()._configure(**kwargs)  # pyright: ignore[reportUnknownMemberType]
+        type(self).configured = True
+        hooks.add_finisher(CostFinisher())
+        _signals.flush_on_sigterm()
