@@ -9,10 +9,11 @@ import subprocess
 import sys
 import textwrap
 from importlib.metadata import EntryPoint
+from typing import ClassVar
 
 import pytest
 
-from spanloom.distro import _check, _distro, _processes, _variables
+from spanloom.distro import _check, _distro, _processes, _resource, _variables
 from spanloom.distro._configurator import SpanloomConfigurator
 from spanloom.distro._distro import SpanloomDistro
 from spanloom.genai import _guard
@@ -21,7 +22,7 @@ from spanloom.genai import _guard
 class Recording:
     """Stands in for an instrumentor class: keeps what it was called with."""
 
-    seen: list[dict] = []
+    seen: ClassVar[list[dict]] = []
 
     def __init__(self, **kwargs):
         type(self).seen.append({"init": kwargs})
@@ -101,11 +102,9 @@ def test_a_typing_error_in_one_of_our_variables_is_named():
     assert lines == ["SPANLOOM_RECROD is not a setting and has no effect; did you mean SPANLOOM_RECORD?"]
 
 
-def test_a_variable_that_resembles_nothing_lists_the_options():
-    """Without a near name, the whole list helps."""
-    (line,) = _variables.unknown({"SPANLOOM_QQQQQQQQ": "1"})
-    assert "the options are" in line
-    assert "SPANLOOM_RECORD" in line
+def test_variables_of_the_collector_are_not_taken_for_misspelt_ones():
+    """Our Collector reads SPANLOOM_… too, and a service may share its environment file."""
+    assert list(_variables.unknown({"SPANLOOM_JAEGER_ENDPOINT": "x", "SPANLOOM_CACHE_DIR": "y"})) == []
 
 
 def test_the_resource_tracker_is_left_alone(monkeypatch):
@@ -235,3 +234,22 @@ def test_an_entry_point_object_of_the_standard_library_is_accepted():
     """The loader passes importlib.metadata's own EntryPoint."""
     point = EntryPoint("requests", "tests.distro.test_distro:Recording", "opentelemetry_instrumentor")
     assert point.name == "requests"
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"OTEL_RESOURCE_ATTRIBUTES": "a=b, service.instance.id = mine"},
+        {"OTEL_EXPERIMENTAL_RESOURCE_DETECTORS": "otel,service_instance"},
+    ],
+)
+def test_an_instance_id_of_the_users_is_kept(environ):
+    """Whoever names the instance, or lets the SDK name it, is followed."""
+    assert _resource.instance_attributes(environ) == {}
+
+
+def test_each_process_gets_an_instance_id_of_its_own():
+    """Two processes of one service must not share a metric series."""
+    first, second = _resource.instance_attributes({}), _resource.instance_attributes({})
+    assert list(first) == ["service.instance.id"]
+    assert first != second

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 # Private by name, and the documented class for distributions to subclass; present since SDK 1.40 and before.
 from opentelemetry.sdk._configuration import _OTelSDKConfigurator  # pyright: ignore[reportPrivateUsage]
 
 from spanloom.cost import CostFinisher
-from spanloom.distro import _processes, _signals
+from spanloom.distro import _processes, _resource, _signals
 from spanloom.genai import hooks
 
 
@@ -20,6 +21,8 @@ class SpanloomConfigurator(_OTelSDKConfigurator):
     def _configure(self, **kwargs: Any) -> None:
         if _processes.is_helper():
             return
+        given: dict[str, str] = kwargs.pop("resource_attributes", None) or {}
+        kwargs["resource_attributes"] = {**_resource.instance_attributes(os.environ), **given}
         super()._configure(**kwargs)  # pyright: ignore[reportUnknownMemberType]
         type(self).configured = True
         hooks.add_finisher(CostFinisher())

@@ -81,9 +81,7 @@ def _by_protocol(
 ) -> str:
     protocol = _setting(environ, signal, "PROTOCOL").lower()
     if protocol and protocol not in _PROTOCOLS:
-        choice.warn(
-            f"OTEL_EXPORTER_OTLP_PROTOCOL={protocol} is not one of {', '.join(_PROTOCOLS)}; using http/json"
-        )
+        choice.warn(f"OTEL_EXPORTER_OTLP_PROTOCOL={protocol} is not one of {', '.join(_PROTOCOLS)}; using http/json")
         protocol = "http/json"
     if not protocol:
         protocol = "grpc" if _port(endpoint) == _GRPC_PORT else "http/json"

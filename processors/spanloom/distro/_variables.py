@@ -8,15 +8,13 @@ from collections.abc import Iterator, Mapping
 from spanloom import semconv
 
 _PREFIX = "SPANLOOM_"
-# Read by the tools of the repository, not by the library.
-_ELSEWHERE = frozenset({"SPANLOOM_CACHE_DIR"})
 
 
 def unknown(environ: Mapping[str, str]) -> Iterator[str]:
-    """One line for each ``SPANLOOM_…`` variable that is no option."""
+    """One line for each ``SPANLOOM_…`` variable that is a misspelt option. The Collector has variables of its own."""
     for name in sorted(environ):
-        if not name.startswith(_PREFIX) or name in semconv.OPTIONS or name in _ELSEWHERE:
+        if not name.startswith(_PREFIX) or name in semconv.OPTIONS:
             continue
-        near = difflib.get_close_matches(name, semconv.OPTIONS, n=1)
-        cure = f"did you mean {near[0]}?" if near else f"the options are {', '.join(sorted(semconv.OPTIONS))}"
-        yield f"{name} is not a setting and has no effect; {cure}"
+        near = difflib.get_close_matches(name, semconv.OPTIONS, n=1, cutoff=0.85)
+        if near:
+            yield f"{name} is not a setting and has no effect; did you mean {near[0]}?"
