@@ -1,0 +1,25 @@
+"""Fresh environments with the built wheel, shared by the zero-code tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests._support.wheel import built_wheel, fresh_environment, locked_versions
+
+
+@pytest.fixture(scope="session")
+def base_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment with nothing but the wheel."""
+    folder = tmp_path_factory.mktemp("base") / "env"
+    return fresh_environment(folder, str(built_wheel()), constraints=locked_versions())
+
+
+@pytest.fixture(scope="session")
+def example_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment as the README's user has it, with what the example service imports."""
+    folder = tmp_path_factory.mktemp("example") / "env"
+    wheel = f"spanloom[openai,dspy,fastapi,requests,system] @ {built_wheel().as_uri()}"
+    service = ("fastapi", "uvicorn", "requests", "openai", "dspy")
+    return fresh_environment(folder, wheel, *service, constraints=locked_versions())
