@@ -1,0 +1,85 @@
+"""The price table in memory: read from the package's ``prices.json`` when the first price is asked for."""
+
+from __future__ import annotations
+
+import json
+import pkgutil
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, cast
+
+SCHEMA = 1
+
+# A clause, a set of prices and a rate as ``_build`` describes them.
+Clause = Any
+PriceSet = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Model:
+    """One row: how its name is recognised and what it costs (PRICES and VARIANTS of ``_build``)."""
+
+    id: str
+    match: Clause
+    prices: Any
+    variants: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class ProviderRow:
+    """One provider with its models in the order in which they are tried."""
+
+    id: str
+    match: Clause | None
+    models_match: Clause | None
+    fallback: tuple[str, ...]
+    rows: list[list[Any]]
+
+    def model(self, index: int) -> Model:
+        """The model at this place of the list."""
+        name, match, prices, *variants = self.rows[index]
+        return Model(name, match or name.lower(), prices, tuple(variants[0]) if variants else ())
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """All providers; ``source`` names the data and its version; ``dimensions`` of each unit by its name."""
+
+    source: str
+    released: str | None
+    providers: tuple[ProviderRow, ...]
+    dimensions: dict[str, dict[str, str]]
+
+
+def parse(text: str | bytes) -> Table:
+    """A table from the file's text. ``ValueError`` for a file of another schema."""
+    raw = cast("dict[str, Any]", json.loads(text))
+    if raw.get("schema") != SCHEMA:
+        raise ValueError(f"price table has schema {raw.get('schema')!r}, not {SCHEMA}: run `make prices`")
+    about = raw["about"]
+    return Table(
+        source=about["source"],
+        released=about["released"],
+        providers=tuple(provider_row(row) for row in raw["providers"]),
+        dimensions={unit: row["dimensions"] for unit, row in raw["units"].items()},
+    )
+
+
+def items(value: Any) -> list[Any]:
+    """The items of a JSON list; none for any other value."""
+    return cast("list[Any]", value) if isinstance(value, list) else []
+
+
+def provider_row(raw: dict[str, Any]) -> ProviderRow:
+    return ProviderRow(
+        raw["id"], raw.get("match"), raw.get("models_match"), tuple(raw.get("fallback", ())), raw["models"]
+    )
+
+
+@lru_cache(maxsize=1)
+def table() -> Table:
+    """The package's table, read once. Two threads that come first at the same time both read it, which is harmless."""
+    data = pkgutil.get_data("spanloom.cost", "prices.json")
+    if data is None:
+        raise FileNotFoundError("spanloom/cost/prices.json is missing from the installation: reinstall spanloom")
+    return parse(data)
