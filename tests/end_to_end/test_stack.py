@@ -19,7 +19,6 @@ from deploy.local.supervisor import Stack
 from line_check import MODEL_LABEL, TOKENS, expected_tokens, metric_problems, trace_problems, traces_of
 
 REQUESTS, FAILURES, BASELINE = 1000, 50, 10.0
-WARM_UP = 6
 WHOLE_FAILURES = (
     sorted(["POST /chat", "chat gpt-4o-mini"]),
     sorted(["POST /ask", "invoke_workflow HandbookProgram", "Predict rerank", "chat gpt-4o-mini"]),
@@ -55,8 +54,7 @@ def run_example(stack: Stack, python: Path, folder: Path, calls, concurrency: in
     prefix = [str(python.parent / "opentelemetry-instrument")]
     demo = Demo(folder, prefix=prefix, python=str(python), env=settings, ports=(0, 0), say=lambda _: None)
     with demo:
-        # The first ones alone: DSPy imports lazily, and openai 3.52 trips over an httpx that is being imported.
-        sent = demo.send(calls[:WARM_UP]) + demo.send(calls[WARM_UP:], concurrency=concurrency)
+        sent = demo.send(calls, concurrency=concurrency)
     assert demo.ledger is not None
     return Run(instance, sent, demo.ledger)
 

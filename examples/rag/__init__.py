@@ -1,0 +1,1 @@
+"""An ordinary service that answers questions about a made-up product: FastAPI, DSPy and the openai client."""
