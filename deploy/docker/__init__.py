@@ -1,0 +1,1 @@
+"""The Collector's image and the Compose file around it. `python -m deploy.docker.build` is the command."""
