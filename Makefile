@@ -40,10 +40,10 @@ $(DEMO_ENV)/.done: uv.lock pyproject.toml | $(UV)
 install: .venv/.done ## Make the development environment (.venv)
 
 demo: $(DEMO_ENV)/.done ## Run the example service with spanloom and print its traces
-	@$(DEMO_PY) -m examples.demo
+	@$(DEMO_PY) examples/run_demo.py
 
 stack: .venv/.done ## Start Collector, Jaeger and Prometheus, run the demo against them, check the figures
-	@$(PY) -m examples.stack
+	@$(PY) examples/stack.py
 
 stack-down: .venv/.done ## Stop what `make stack` started
 	@$(PY) -m deploy.local down

@@ -1,0 +1,62 @@
+"""What a span is called on its line, and what is worth a note beside it. Pure."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from spanloom.cli._format import duration
+from spanloom.cli._style import Glyphs
+from spanloom.record import Span
+from spanloom.semconv import HTTPServer
+
+_METHODS = frozenset(("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "QUERY", "CONNECT", "TRACE"))
+_URL_PATH = "url.path"
+
+
+def label(span: Span, glyphs: Glyphs) -> str:
+    """The span's name; for HTTP method, route (or address, for the side that calls) and status."""
+    method = span.text(HTTPServer.METHOD) or span.text(HTTPServer.METHOD_OLD)
+    if method is None:
+        return span.name or "(no name)"
+    status = span.count(HTTPServer.STATUS_CODE) or span.count(HTTPServer.STATUS_CODE_OLD)
+    calls = span.kind == "client"
+    where = _address(span) if calls else _route(span)
+    parts = (method, where or _rest_of(span.name), str(status or ""))
+    return (glyphs.calls if calls else "") + " ".join(filter(None, parts))
+
+
+def _route(span: Span) -> str | None:
+    path = span.text(HTTPServer.ROUTE) or span.text(_URL_PATH) or span.text(HTTPServer.TARGET_OLD)
+    return path.partition("?")[0] if path else None
+
+
+def _address(span: Span) -> str | None:
+    """Host and path, without user, password and query."""
+    url = span.text(HTTPServer.URL) or span.text(HTTPServer.URL_OLD)
+    if url is None:
+        return None
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    return parts.netloc.rpartition("@")[2] + parts.path
+
+
+def _rest_of(name: str) -> str:
+    """The name without the method in front."""
+    first, _, rest = name.partition(" ")
+    return rest if first in _METHODS else name
+
+
+def notes(span: Span, service_above: str, glyphs: Glyphs) -> list[tuple[str, str]]:
+    """Short texts with their colour, the most telling one first."""
+    found: list[tuple[str, str]] = []
+    if span.failed:
+        found.append((span.error_type or "failed", "red"))
+    if span.service and service_above and span.service != service_above:
+        found.append((f"in {span.service}", "cyan"))
+    if span.cached:
+        found.append(("cached", "dim"))
+    if span.first_chunk_s is not None and span.first_chunk_s >= 0:
+        found.append((f"first {duration(round(span.first_chunk_s * 1e9), glyphs)}", "dim"))
+    return found
