@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -16,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from deploy.local import __main__ as command
-from deploy.local import _process, _programs, check
+from deploy.local import _process, _programs, check, supervisor
 from deploy.local._common import ROOT, StackError, fetch
 from deploy.local.supervisor import Stack
 from tests.collector.conftest import Up
@@ -57,20 +56,34 @@ def test_up_answers_on_all_addresses_and_down_leaves_nothing(up: Up, tmp_path: P
     ]
 
 
-def test_a_taken_port_is_noticed_and_another_chosen(up: Up, capsys: pytest.CaptureFixture[str]) -> None:
-    """With 4318 and 9090 in use the stack comes up on others and says so."""
-    with socket.socket() as one, socket.socket() as two:
-        for held, port in ((one, 4318), (two, 9090)):
-            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            with contextlib.suppress(OSError):  # somebody else has it: taken all the same
-                held.bind(("127.0.0.1", port))
-                held.listen()
+def test_a_taken_port_is_noticed_and_another_chosen(
+    up: Up, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With two of the usual ports in use the stack comes up on others and says so; the free one is taken."""
+    with socket.socket() as one, socket.socket() as two, socket.socket() as three:
+        for held in (one, two, three):
+            held.bind(("127.0.0.1", 0))
+        one.listen()
+        two.listen()
+        usual = {
+            "otlp_http": one.getsockname()[1],
+            "prometheus": two.getsockname()[1],
+            "jaeger": three.getsockname()[1],
+        }
+        three.close()
+        monkeypatch.setattr(supervisor, "PREFERRED_PORTS", usual)
         stack = up(usual_ports=True)
-    assert stack.ports["otlp_http"] != 4318
-    assert stack.ports["prometheus"] != 9090
     printed = capsys.readouterr().out
-    assert f"port 4318 (otlp_http) is taken: {stack.ports['otlp_http']} instead" in printed
-    assert f"port 9090 (prometheus) is taken: {stack.ports['prometheus']} instead" in printed
+    for name in ("otlp_http", "prometheus"):
+        assert stack.ports[name] != usual[name]
+        assert f"port {usual[name]} ({name}) is taken: {stack.ports[name]} instead" in printed
+    assert stack.ports["jaeger"] == usual["jaeger"]
+    assert stack.jaeger_url.endswith(f":{usual['jaeger']}")
+
+
+def test_the_usual_ports_are_the_known_ones() -> None:
+    """What people and SDKs expect: OTLP's two, Jaeger's and Prometheus's own."""
+    assert _programs.PREFERRED_PORTS == {"otlp_grpc": 4317, "otlp_http": 4318, "jaeger": 16686, "prometheus": 9090}
 
 
 @pytest.mark.parametrize("taken", ["jaeger", "jaeger_otlp", "collector_health", "otlp_grpc", "prometheus"])
