@@ -16,10 +16,13 @@ from typing import Any
 
 @dataclass
 class Received:
+    """A request; ``port`` is the client's, one for each connection."""
+
     path: str
     headers: dict[str, str]
     body: bytes
     at: float
+    port: int
 
     @property
     def json(self) -> Any:
@@ -88,7 +91,7 @@ class Server:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("content-length") or 0))
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                reply = server.take(Received(self.path, headers, body, time.monotonic()))
+                reply = server.take(Received(self.path, headers, body, time.monotonic(), self.client_address[1]))
                 server.stopping.wait(reply.delay_s)
                 if reply.cut:
                     # An abortive close: the peer sees a reset.

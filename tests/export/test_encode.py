@@ -20,7 +20,16 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricsData
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    InMemoryMetricReader,
+    Metric,
+    MetricsData,
+    NumberDataPoint,
+    ResourceMetrics,
+    ScopeMetrics,
+    Sum,
+)
 from opentelemetry.sdk.metrics.view import (
     ExplicitBucketHistogramAggregation,
     ExponentialBucketHistogramAggregation,
@@ -28,6 +37,7 @@ from opentelemetry.sdk.metrics.view import (
 )
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, TraceFlags
 
 from spanloom.export import _encode, _pack, _value
@@ -356,13 +366,14 @@ def test_an_unknown_kind_of_metric_is_left_out() -> None:
     assert len(found) == count - 1
 
 
-def test_an_integer_metric_beyond_64_bits_is_a_double() -> None:
+@pytest.mark.parametrize(
+    ("value", "expected"), [(2**70, float(2**70)), (10**400, "Infinity"), (-(10**400), "-Infinity")]
+)
+def test_an_integer_metric_beyond_64_bits_is_a_double(value: int, expected: object) -> None:
     """A counter that overflowed keeps its magnitude and does not cost the request."""
-    reader = InMemoryMetricReader()
-    counter = MeterProvider([reader]).get_meter("m").create_counter("c")
-    counter.add(2**70)
-    data = reader.get_metrics_data()
-    assert data is not None
-    body = strict(only(encode_metrics(data)))
-    (point,) = body["resourceMetrics"][0]["scopeMetrics"][0]["metrics"][0]["sum"]["dataPoints"]
-    assert point["asDouble"] == float(2**70)
+    point = NumberDataPoint({}, 1, 2, value)
+    metric = Metric("c", "", "", Sum([point], AggregationTemporality.CUMULATIVE, True))
+    scopes = [ScopeMetrics(InstrumentationScope("s"), [metric], "")]
+    body = strict(only(encode_metrics(MetricsData([ResourceMetrics(Resource({}), scopes, "")]))))
+    (encoded_point,) = body["resourceMetrics"][0]["scopeMetrics"][0]["metrics"][0]["sum"]["dataPoints"]
+    assert encoded_point["asDouble"] == expected

@@ -123,8 +123,8 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
     with serving() as server:
         done, _ = run(code, server.port)
-        names = [
-            span["name"]
+        sent = [
+            (span["name"], received.port)
             for received in server.received
             if received.path == "/v1/traces"
             for resource in received.json["resourceSpans"]
@@ -133,4 +133,6 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
         ]
     expected = ["before", *(f"{who} {index}" for who in ("parent", "child") for index in range(50))]
     assert done.returncode == 0, done.stderr
-    assert sorted(names) == sorted(expected)
+    assert sorted(name for name, _ in sent) == sorted(expected)
+    ports = {who: {port for name, port in sent if name.startswith(who)} for who in ("before", "parent", "child")}
+    assert ports["before"] == ports["parent"] and not ports["child"] & ports["parent"]

@@ -441,7 +441,7 @@ def test_shutdown_from_another_thread_ends_the_export_at_once(
         thread.start()
         time.sleep(0.3)
         assert thread.is_alive()
-        _, took = timed(lambda: (exporter.shutdown(), thread.join()))
+        _, took = timed(lambda: (exporter.shutdown(), thread.join(15)))
     assert took < 0.5 and results == [FAILURE] and exporter.dropped == 1
 
 
@@ -608,3 +608,26 @@ def test_lines_have_no_stack_trace(
     exporter_for(f"http://127.0.0.1:{free_port()}", monkeypatch, TIMEOUT="0.1").export([span])
     (record,) = caplog.records
     assert record.exc_info is None and not re.search(r"[\r\n]", record.getMessage())
+
+
+def test_a_receiver_that_takes_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection stands, but nobody reads from it: sending ends with the timeout, too."""
+    span = TracerProvider(shutdown_on_exit=False).get_tracer("t").start_span("s", attributes={"text": "x" * 9_000_000})
+    span.end()
+    with silent_listener() as port:
+        exporter = exporter_for(f"http://127.0.0.1:{port}", monkeypatch, TIMEOUT="0.4")
+        result, took = timed(lambda: exporter.export([span]))  # type: ignore[list-item]
+    assert result is FAILURE and 0.3 < took < 1.2
+
+
+def test_the_version_of_an_unpacked_source_tree(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without package data the exporters still work."""
+    from importlib.metadata import PackageNotFoundError
+
+    from spanloom.export import _client
+
+    def absent(_: str) -> str:
+        raise PackageNotFoundError
+
+    monkeypatch.setattr(_client, "version", absent)
+    assert OTLPJsonSpanExporter()._sender._client._headers["user-agent"].startswith("spanloom/0 ")

@@ -426,3 +426,51 @@ def test_threads_share_the_file(tmp_path: Path) -> None:
     """
     end(start(code, tmp_path / "r", "threads"))
     assert len(set(names(tmp_path / "r"))) == 800 and len(files(tmp_path / "r")) == 1
+
+
+def test_a_system_without_file_locks_spares_nothing_but_its_own(
+    tmp_path: Path, span: ReadableSpan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows, where an open file cannot be deleted: the current file stays, older ones go."""
+    monkeypatch.setattr(_folder, "fcntl", None)
+    exporter = RecordSpanExporter(tmp_path / "r", max_bytes=4_000)
+    assert {exporter.export([span]) for _ in range(40)} == {SUCCESS}
+    assert 2_000 < size(tmp_path / "r") <= 4_000
+
+
+def test_files_that_vanish_meanwhile_are_no_trouble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two writers make room at the same time: what the other one deleted is deleted."""
+    gone = tmp_path / "20200101T000000.000000Z-1.jsonl"
+    assert _folder._delete_unless_in_use(gone)
+    gone.write_bytes(b"x" * 100)
+
+    class Entry:
+        name, path = gone.name, str(gone)
+
+        def stat(self, follow_symlinks: bool) -> os.stat_result:
+            raise FileNotFoundError
+
+    assert _folder._size(Entry()) == 0  # type: ignore[arg-type]
+    gone.unlink()
+    gone.mkdir()
+    assert not _folder._delete_unless_in_use(gone)
+
+
+def test_a_process_without_a_home_or_a_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """``~`` that means nothing is an ordinary name."""
+    monkeypatch.setenv("SPANLOOM_RECORD", "~nobody-has-this-name/r")
+    (writer,) = (RecordSpanExporter()._recorder._writer,)
+    assert writer is not None and writer.folder == tmp_path / "~nobody-has-this-name" / "r"
+
+
+def test_a_child_gives_its_parents_file_back(tmp_path: Path, span: ReadableSpan) -> None:
+    """What happens in a forked child, without forking the tests."""
+    exporter = RecordSpanExporter(tmp_path / "r")
+    exporter.export([span])
+    (writer,) = _writer._writers.values()
+    inherited = os.dup(writer._descriptor or -1)
+    os.close(inherited)
+    _writer._after_fork()
+    assert writer._descriptor is None
+    exporter.export([span])
+    assert len(files(tmp_path / "r")) == 2

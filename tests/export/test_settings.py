@@ -66,7 +66,15 @@ def test_credentials_in_an_endpoint() -> None:
     found = settings(ENDPOINT="https://us%40er:p%2Fw@c/x?key=secret")
     assert found.headers == {"authorization": "Basic dXNAZXI6cC93"}
     assert found.shown_url == "https://c/x/v1/traces"
+
+
+def test_what_is_shown_of_an_address() -> None:
+    """Nothing that could be secret, wherever the address comes from."""
+    assert shown("http://user:secret@c:1/x?key=secret#secret") == "http://c:1/x"
     assert shown("http://[") == "an address that is no URL"
+    for value in ("user:secret@c:4318", "grpc://user:secret@c:4317", "http://user:secret@c:port"):
+        (line,) = settings(ENDPOINT=value).problems
+        assert "secret" not in line
 
 
 HEADERS = [

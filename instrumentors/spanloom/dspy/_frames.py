@@ -1,4 +1,8 @@
-"""ReAct puts the first traceback frames of a failing tool into the next prompt; ours must never be among them."""
+"""Our frames must not be seen where DSPy looks at frames.
+
+ReAct puts the first traceback frames of a failing tool into the next prompt; and a deprecation warning is attributed to
+the first frame outside ``dspy``, which decides whether Python shows it.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +10,31 @@ import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from types import FunctionType, TracebackType
+from typing import Any, cast
 
 from spanloom.genai import guarded
 
 _OURS = str(Path(__file__).parent.parent) + os.sep
 
 
+def at_home(function: Callable[..., Any], original: Callable[..., Any]) -> Callable[..., Any]:
+    """A copy of ``function`` whose frames count as frames of the original's module."""
+    made = cast("FunctionType", function)
+    names = {**made.__globals__, "__name__": original.__module__}
+    home = FunctionType(made.__code__, names, made.__name__, made.__defaults__, made.__closure__)
+    home.__kwdefaults__ = made.__kwdefaults__
+    return functools.update_wrapper(home, original)
+
+
 def wrap_formatter(original: Callable[..., str]) -> Callable[..., str]:
     """Wrap ``format_error_for_lm`` so that it never sees a frame of ours."""
 
     @functools.wraps(original)
-    def format_error(error: BaseException, *args: Any, **kwargs: Any) -> str:
-        hidden = _hide(error)
+    def format_error(*args: Any, **kwargs: Any) -> str:
+        hidden = _hide([one for one in (*args, *kwargs.values()) if isinstance(one, BaseException)])
         try:
-            return original(error, *args, **kwargs)
+            return original(*args, **kwargs)
         finally:
             for one, trace in hidden:
                 one.__traceback__ = trace
@@ -29,23 +42,25 @@ def wrap_formatter(original: Callable[..., str]) -> Callable[..., str]:
     return format_error
 
 
-def _chain(error: BaseException | None) -> list[BaseException]:
-    """The exception and what it came from; cycles end."""
+def _chain(errors: list[BaseException]) -> list[BaseException]:
+    """The exceptions, what they came from and what they group; cycles end."""
     found: list[BaseException] = []
-    waiting = [error]
+    waiting: list[BaseException | None] = [*errors]
     while waiting:
         one = waiting.pop()
         if one is not None and not any(one is seen for seen in found):
             found.append(one)
-            waiting += [one.__cause__, one.__context__]
+            members = getattr(one, "exceptions", ())
+            grouped = cast("tuple[Any, ...]", members) if isinstance(members, tuple) else ()
+            waiting += [one.__cause__, one.__context__, *(each for each in grouped if isinstance(each, BaseException))]
     return found
 
 
 @guarded("dspy.frames", default=[])
-def _hide(error: BaseException) -> list[tuple[BaseException, TracebackType | None]]:
+def _hide(errors: list[BaseException]) -> list[tuple[BaseException, TracebackType | None]]:
     """Take our frames out of every traceback of the chain; gives back what to restore afterwards."""
     saved: list[tuple[BaseException, TracebackType | None]] = []
-    for one in _chain(error):
+    for one in _chain(errors):
         saved.append((one, one.__traceback__))
         one.__traceback__ = without_ours(one.__traceback__)
     return saved

@@ -8,7 +8,7 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 from spanloom.dspy._messages import input_messages, output_messages, system_instructions
-from spanloom.genai import Inference, Peer, Telemetry, Usage, current, guard, guarded
+from spanloom.genai import Inference, Peer, Telemetry, Usage, current, guard, guarded, inference_is_recorded
 from spanloom.semconv import DSpy, GenAI, Operation, Provider
 
 # The first part of "provider/model" -> the conventions' provider.
@@ -40,11 +40,14 @@ _PLAIN = (
 )
 
 
-def begin(telemetry: Telemetry, lm: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Inference:
-    """Start the span of one model call with all its attempts."""
-    provider, model = split_model(lm.model)
+def begin(telemetry: Telemetry, lm: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Inference | None:
+    """Start the span of one model call with all its attempts; ``None`` where one further out records it already."""
+    if inference_is_recorded():
+        return None
+    provider, model = split_model(getattr(lm, "model", None))
     operation = Operation.TEXT_COMPLETION if getattr(lm, "model_type", "chat") == "text" else Operation.CHAT
-    merged: dict[str, Any] = {**(getattr(lm, "kwargs", None) or {}), **kwargs}
+    given = getattr(lm, "kwargs", None)
+    merged: dict[str, Any] = {**(given if isinstance(given, dict) else {}), **kwargs}
     inference = Inference(telemetry, operation, model, _peer(provider, merged))
     with guard("dspy.lm.request"):
         inference.attributes.update(_requested(merged))
@@ -77,19 +80,23 @@ def _peer(provider: str | None, merged: Mapping[str, Any]) -> Peer:
     base = merged.get("api_base") or merged.get("base_url")
     if not isinstance(base, str):
         return Peer(provider)
-    parts = urlsplit(base)
-    if not parts.hostname:
+    try:
+        parts = urlsplit(base)
+        host, port = parts.hostname, parts.port
+    except ValueError:  # no address: what DSPy makes of it is its business
         return Peer(provider)
-    return Peer(provider, parts.hostname, parts.port or (80 if parts.scheme == "http" else 443))
+    if not host:
+        return Peer(provider)
+    return Peer(provider, host, port or (80 if parts.scheme == "http" else 443))
 
 
 def _requested(merged: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for key, name in _PLAIN:
         value = merged.get(key)
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 2**63:
             yield name, value
-    count = merged.get("n")
-    if isinstance(count, int) and count != 1:
+    count = _count(merged.get("n"))
+    if count is not None and count != 1:
         yield GenAI.REQUEST_CHOICE_COUNT, count
 
 
@@ -111,62 +118,96 @@ def wrap_finalize(original: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap ``finalize(lm, call, result)``: the one place that knows usage, ids and whether the cache answered."""
 
     @functools.wraps(original)
-    def finalize(lm: Any, call: Any, result: Any) -> Any:
-        _read(result)
-        return original(lm, call, result)
+    def finalize(*args: Any, **kwargs: Any) -> Any:
+        _read_result(kwargs["result"] if "result" in kwargs else args[-1])
+        return original(*args, **kwargs)
 
     return finalize
 
 
+def wrap_recording(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap what records a response in DSPy 3.3: ``(self, response, ...)`` or ``(self, request, response)``."""
+
+    @functools.wraps(original)
+    def record(*args: Any, **kwargs: Any) -> Any:
+        _read_recorded([*args, *kwargs.values()])
+        return original(*args, **kwargs)
+
+    return record
+
+
 @guarded("dspy.lm.finalize")
-def _read(result: Any) -> None:
+def _read_result(result: Any) -> None:
+    _write(result, tuple(getattr(result, "responses", None) or ()) or (getattr(result, "raw", None),))
+
+
+@guarded("dspy.lm.record")
+def _read_recorded(given: list[Any]) -> None:
+    response = next((one for one in given if hasattr(one, "usage")), None)
+    if response is not None:
+        _write(response, (response,))
+
+
+def _write(result: Any, answers: tuple[Any, ...]) -> None:
+    """What a result says of itself, onto the inference around it."""
     inference = current()
     if not isinstance(inference, Inference):
         return
-    inference.cache_hit = bool(getattr(result, "cache_hit", False))
-    if isinstance(result.response_model, str):
-        inference.response_model = result.response_model
-    responses: tuple[Any, ...] = tuple(getattr(result, "responses", ()) or ())
-    if len(responses) == 1 and isinstance(responses[0].id, str):
-        inference.response_id = responses[0].id
-    reasons = list(_finish_reasons(result, responses))
+    _read_identity(inference, answers)
+    reasons = list(_finish_reasons(answers))
     if reasons:
         inference.finish_reasons = reasons
+    inference.cache_hit = bool(getattr(result, "cache_hit", False))
     if inference.cache_hit:
         # The stored usage was paid for by an earlier call.
         inference.attributes[DSpy.CACHE_HIT] = True
     else:
-        inference.usage = usage_of(result.usage)
+        inference.attributes.pop(DSpy.CACHE_HIT, None)
+        # Where one LM calls another, the inner one's report stands until the outer one has its own.
+        inference.usage = usage_of(getattr(result, "usage", None)) or inference.usage
 
 
-def _finish_reasons(result: Any, responses: tuple[Any, ...]) -> Iterator[str]:
-    choices = responses or tuple(getattr(result.raw, "choices", None) or ())
-    for one in choices:
-        reason = getattr(one, "finish_reason", None)
-        if isinstance(reason, str):
-            yield str(reason)
+def _read_identity(inference: Inference, answers: tuple[Any, ...]) -> None:
+    """Model and id as the provider gave them. (Where it names no model, DSPy gives the one that was asked for.)"""
+    model = getattr(answers[0], "model", None)
+    if isinstance(model, str) and model:
+        inference.response_model = model
+    answer_id = getattr(answers[0], "id", None)
+    if len(answers) == 1 and isinstance(answer_id, str) and answer_id:
+        inference.response_id = answer_id
+
+
+def _finish_reasons(answers: tuple[Any, ...]) -> Iterator[str]:
+    for answer in answers:
+        choices = getattr(answer, "choices", None) or getattr(answer, "outputs", None) or (answer,)
+        for one in choices:
+            reason = getattr(one, "finish_reason", None)
+            if isinstance(reason, str):
+                yield str(reason)
 
 
 def usage_of(usage: Any) -> Usage | None:
     """DSPy's usage (OpenAI-shaped for every provider); ``None`` where nothing was reported."""
-    if not isinstance(usage, Mapping):
-        return None
-    rows = cast("Mapping[str, Any]", usage)
-    prompt, completion = _details(rows, "prompt_tokens_details"), _details(rows, "completion_tokens_details")
+    prompt, completion = _field(usage, "prompt_tokens_details"), _field(usage, "completion_tokens_details")
     found = Usage(
-        input_tokens=_count(rows.get("prompt_tokens", rows.get("input_tokens"))),
-        output_tokens=_count(rows.get("completion_tokens", rows.get("output_tokens"))),
-        cache_read_input_tokens=_count(prompt.get("cached_tokens")),
-        cache_write_input_tokens=_count(prompt.get("cache_creation_tokens")),
-        reasoning_output_tokens=_count(completion.get("reasoning_tokens")),
+        input_tokens=_either(usage, "prompt_tokens", "input_tokens"),
+        output_tokens=_either(usage, "completion_tokens", "output_tokens"),
+        cache_read_input_tokens=_count(_field(prompt, "cached_tokens")),
+        cache_write_input_tokens=_count(_field(prompt, "cache_creation_tokens")),
+        reasoning_output_tokens=_count(_field(completion, "reasoning_tokens")),
     )
     return found if found.attributes() else None
 
 
-def _details(rows: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    found = rows.get(key)
-    return cast("Mapping[str, Any]", found) if isinstance(found, Mapping) else {}
+def _field(value: Any, key: str) -> Any:
+    """An item or an attribute; ``None`` where there is neither."""
+    return cast("Mapping[str, Any]", value).get(key) if isinstance(value, Mapping) else getattr(value, key, None)
+
+
+def _either(usage: Any, name: str, other: str) -> int | None:
+    found = _count(_field(usage, name))
+    return _count(_field(usage, other)) if found is None else found
 
 
 def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63 else None

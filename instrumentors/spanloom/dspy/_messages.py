@@ -12,7 +12,7 @@ def input_messages(messages: Iterable[Any]) -> list[dict[str, Any]]:
     """Everything but the system instructions, in order."""
     rows = (cast("Mapping[str, Any]", one) for one in messages if isinstance(one, Mapping))
     return [
-        {"role": one.get("role"), "parts": list(_parts(one.get("content")))}
+        {"role": str(one.get("role")), "parts": list(_parts(one.get("content")))}
         for one in rows
         if one.get("role") not in _SYSTEM
     ]
@@ -46,7 +46,7 @@ def _output_parts(output: Any) -> Iterable[dict[str, Any]]:
         yield {
             "type": "tool_call",
             "id": call.get("id"),
-            "name": function.get("name"),
+            "name": str(function.get("name") or ""),
             "arguments": function.get("arguments"),
         }
 

@@ -29,15 +29,18 @@ def targets(telemetry: Telemetry) -> Iterator[Target]:
         yield Target(module, f"{owner}.acall", functools.partial(_wrap_async, telemetry, safe, conclude))
     yield Target("dspy.clients.execution", "finalize", _lm.wrap_finalize)
     yield Target("dspy.utils.parallelizer", "ParallelExecutor.execute", _parallel.wrap_execute)
+    # DSPy 3.3 has other names for two of these.
+    for method in ("_process_lm_response", "_finalize_lm_response"):
+        yield Target("dspy.clients.base_lm", f"BaseLM.{method}", _lm.wrap_recording, optional=True)
     for module in ("dspy.predict.react", "dspy.predict.react_v2"):
-        yield Target(module, "format_error_for_lm", _frames.wrap_formatter)
+        for name in ("format_error_for_lm", "_fmt_exc"):
+            yield Target(module, name, _frames.wrap_formatter, optional=True)
 
 
 def _wrap_sync(
     telemetry: Telemetry, begin: Begin, conclude: Conclude, original: Callable[..., Any]
 ) -> Callable[..., Any]:
-    @functools.wraps(original)
-    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         if not telemetry.enabled or is_suppressed():
             return original(self, *args, **kwargs)
         invocation = begin(telemetry, self, args, kwargs)
@@ -48,14 +51,13 @@ def _wrap_sync(
         conclude(invocation, result)
         return result
 
-    return call
+    return _frames.at_home(call, original)
 
 
 def _wrap_async(
     telemetry: Telemetry, begin: Begin, conclude: Conclude, original: Callable[..., Any]
 ) -> Callable[..., Any]:
-    @functools.wraps(original)
-    async def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+    async def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         if not telemetry.enabled or is_suppressed():
             return await original(self, *args, **kwargs)
         invocation = begin(telemetry, self, args, kwargs)
@@ -66,4 +68,4 @@ def _wrap_async(
         conclude(invocation, result)
         return result
 
-    return call
+    return _frames.at_home(call, original)

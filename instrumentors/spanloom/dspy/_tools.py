@@ -13,11 +13,12 @@ _CLOSING = ("finish", "submit")
 def begin(telemetry: Telemetry, tool: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ToolExecution | None:
     """Start the span of one execution; ``None`` for an agent's own ``finish``."""
     del args
-    name = tool.name if isinstance(tool.name, str) else type(tool).__name__
+    name = tool.name if isinstance(tool.name, str) and tool.name else type(tool).__name__
     if name in _CLOSING and _belongs_to_agent(tool, name):
         return None
     description = tool.desc if isinstance(tool.desc, str) else None
     execution = ToolExecution(telemetry, name, "function", description)
+    execution.function = getattr(tool, "func", None)
     if execution.captures_content:
         arguments = dict(kwargs)
         execution.arguments = lambda: arguments

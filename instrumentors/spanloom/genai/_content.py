@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping
-from typing import Any, Final
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, cast
 
 from spanloom import semconv
+from spanloom.genai._guard import tolerant
 
 _VARIABLE: Final = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 _ON_SPANS: Final = frozenset({"SPAN_ONLY", "SPAN_AND_EVENT", "TRUE"})
+_MAX_DEPTH: Final = 24
 
 
 def content_on_spans() -> bool:
@@ -18,32 +22,58 @@ def content_on_spans() -> bool:
 
 
 def json_text(value: Any) -> str:
-    """JSON for an attribute. What JSON has no form for becomes text; never an error."""
-    return json.dumps(_plain(value, 0), ensure_ascii=False)
+    """JSON for an attribute, always valid and always encodable. What JSON has no form for becomes text; never an error.
+
+    Bytes are not copied: their digest and size stand for them.
+    """
+    # Most values are JSON's own already; walking them first would cost as much again.
+    text = tolerant(lambda: _dumped(value), None)
+    return _dumped(_plain(value, ())) if text is None else text
 
 
-_SCALARS: Final = (str, int, float, bool, type(None))
-_MAX_DEPTH: Final = 24
+def _dumped(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    # A lone surrogate cannot be exported: one such character would cost a whole batch.
+    return text if text.isascii() or _encodable(text) else json.dumps(value, allow_nan=False)
 
 
-def _plain(value: Any, depth: int) -> Any:
-    if isinstance(value, _SCALARS):
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _plain(value: Any, around: tuple[int, ...]) -> Any:
+    """The value in JSON's terms; ``around`` are the ids of the containers it stands in."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if value is None or isinstance(value, (str, int)):
         return value
-    if depth >= _MAX_DEPTH:
+    if isinstance(value, (bytes, bytearray)):
+        return {"sha256": hashlib.sha256(value).hexdigest(), "bytes": len(value)}
+    if len(around) >= _MAX_DEPTH or id(value) in around:
         return as_text(value)
+    return _opened(value, (*around, id(value)))
+
+
+def _opened(value: Any, around: tuple[int, ...]) -> Any:
+    """A container or a model with its items in JSON's terms; anything else, or one that cannot be read, as text."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item, depth + 1) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        mapping = cast("Mapping[Any, Any]", value)
+        pairs = tolerant(lambda: list(mapping.items()), None)
+        return as_text(mapping) if pairs is None else {as_text(key): _plain(item, around) for key, item in pairs}
     if isinstance(value, (list, tuple)):
-        return [_plain(item, depth + 1) for item in value]  # pyright: ignore[reportUnknownVariableType]
-    dump = getattr(value, "model_dump", None)
+        items = tolerant(lambda: list(cast("Iterable[Any]", value)), None)
+        return as_text(value) if items is None else [_plain(item, around) for item in items]  # pyright: ignore[reportUnknownArgumentType]
+    dump = None if isinstance(value, type) else tolerant(lambda: getattr(value, "model_dump", None), None)
     if callable(dump):
-        return _plain(dump(mode="json"), depth + 1)
+        dumped = tolerant(lambda: cast("Callable[..., Any]", dump)(mode="json", warnings=False), None)
+        return as_text(value) if dumped is None else _plain(dumped, around)
     return as_text(value)
 
 
 def as_text(value: object) -> str:
-    """``str(value)``, or the type's name where that raises: users' ``__repr__`` may do anything."""
-    try:
-        return str(value)
-    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError):
-        return f"<{type(value).__qualname__}>"
+    """``str(value)``, or the type's name where that raises: users' ``__str__`` may do anything."""
+    return tolerant(lambda: str(value), f"<{type(value).__qualname__}>")

@@ -83,6 +83,17 @@ class guard:  # noqa: N801 - read as a statement: `with guard("place"):`
         return not RERAISE
 
 
+def tolerant(call: Callable[[], R], default: R) -> R:
+    """What the application's own code (``__str__``, ``model_dump``) gives back, or ``default`` where it raises.
+
+    Such code may raise anything. That is no fault of ours: nothing is logged or counted, in our tests neither.
+    """
+    try:
+        return call()
+    except Exception:  # noqa: BLE001 - it is not our code
+        return default
+
+
 def guarded(place: str, default: Any = None) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Decorator: the function returns ``default`` where it fails."""
 

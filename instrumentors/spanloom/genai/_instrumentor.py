@@ -10,7 +10,9 @@ from typing import Any, ClassVar
 
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 from packaging.requirements import Requirement
+from packaging.version import InvalidVersion
 
+from spanloom.genai._guard import guard
 from spanloom.genai._patch import Patches, Target
 from spanloom.genai._telemetry import Telemetry
 
@@ -42,8 +44,10 @@ class Instrumentor(BaseInstrumentor):  # pyright: ignore[reportUntypedBaseClass]
         """
         kwargs.pop("skip_dep_check", None)
         kwargs.pop("raise_exception_on_conflict", None)
-        if all(_fits(one, self.entry_point) for one in self.requires):
-            super().instrument(skip_dep_check=True, **kwargs)
+        # Nothing of ours may stop the application's start: not a broken installation, not a provider that raises.
+        with guard(f"genai.instrument:{self.entry_point}"):
+            if all(_fits(one, self.entry_point) for one in self.requires):
+                super().instrument(skip_dep_check=True, **kwargs)
 
     def _instrument(self, **kwargs: Any) -> None:
         telemetry = Telemetry(self.scope, kwargs.get("tracer_provider"), kwargs.get("meter_provider"))
@@ -60,13 +64,20 @@ class Instrumentor(BaseInstrumentor):  # pyright: ignore[reportUntypedBaseClass]
         self._patches = self._telemetry = None
 
 
+def _contains(wanted: Requirement, found: str) -> bool:
+    try:
+        return wanted.specifier.contains(found, prereleases=True)
+    except InvalidVersion:
+        return False
+
+
 def _fits(requirement: str, entry_point: str) -> bool:
     wanted = Requirement(requirement)
     try:
         found = version(wanted.name)
     except PackageNotFoundError:
         return False
-    if wanted.specifier.contains(found, prereleases=True):
+    if _contains(wanted, found):
         return True
     _log.warning(
         "spanloom: %s %s is outside the supported range, its calls are not recorded; install '%s', "

@@ -7,7 +7,6 @@ exception fails it, leaving it normally does *not* stop it (a stream goes on aft
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Mapping
 from contextvars import Token
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
     from spanloom.genai._telemetry import Telemetry
 
-_end_lock = threading.Lock()
+_MAX_STATUS_CHARS = 1024
 
 
 def error_type(error: BaseException) -> str:
@@ -44,7 +43,7 @@ class Invocation:
 
     __slots__ = (
         "_context",
-        "_ended",
+        "_end_right",
         "_started_ns",
         "_token",
         "attributes",
@@ -65,7 +64,8 @@ class Invocation:
         self.parent = _context.current()
         self.totals = Totals(self.parent.totals if self.parent is not None else None)
         self._token: Token[Context] | None = None
-        self._ended = False
+        # Whoever takes the one item ends the span. No lock: the garbage collector may come at any point.
+        self._end_right = [True]
         # The span is made without being current, so that a fault here leaves nothing attached.
         self.span: Span = telemetry.tracer.start_span(name, kind=self.kind, attributes=at_start)
         self._context = self._make_context(_context.holding(self, trace.set_span_in_context(self.span)))
@@ -82,7 +82,7 @@ class Invocation:
 
     @property
     def ended(self) -> bool:
-        return self._ended
+        return not self._end_right
 
     @property
     def context(self) -> Context:
@@ -114,20 +114,20 @@ class Invocation:
         self._end(error)
 
     def _end(self, error: BaseException | None) -> None:
-        with _end_lock:
-            if self._ended:
-                return
-            self._ended = True
+        try:
+            self._end_right.pop()
+        except IndexError:
+            return
         duration_s = self.elapsed_s()
         if error is not None:
-            self.error_type = error_type(error)
             self._mark(error)
         # Each step on its own: a fault in one may cost its attributes, never the end of the span.
         with guard("genai.finish"):
             self._finish()
         with guard("genai.attributes"):
             if self.span.is_recording():
-                self.attributes.update(self._final_attributes())
+                with guard("genai.final_attributes"):
+                    self.attributes.update(self._final_attributes())
                 self.span.set_attributes(self.attributes)
         with guard("genai.end"):
             self.span.end()
@@ -136,8 +136,8 @@ class Invocation:
 
     def _mark(self, error: BaseException) -> None:
         with guard("genai.status"):
-            self.attributes[Error.TYPE] = self.error_type
-            description = as_text(error) if self.telemetry.capture_content else None
+            self.attributes[Error.TYPE] = self.error_type = error_type(error)
+            description = as_text(error)[:_MAX_STATUS_CHARS] if self.telemetry.capture_content else None
             self.span.set_status(Status(StatusCode.ERROR, description))
 
     def _finish(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -119,6 +120,8 @@ class Inference(Invocation):
         return self.peer.address
 
     def add_cost(self, usd: float) -> None:
+        if not math.isfinite(usd):
+            raise ValueError(f"a cost is a finite number of USD, not {usd!r}")
         self._cost = usd
 
     def add_unpriced(self) -> None:
@@ -228,15 +231,19 @@ def _rendered(content: Mapping[str, Content]) -> dict[str, str]:
 
 
 class ToolExecution(Invocation):
-    """One execution of a tool. Its arguments and result are content."""
+    """One execution of a tool. Its arguments and result are content.
 
-    __slots__ = ("arguments", "result", "tool_name", "tool_type")
+    ``function`` is what runs, where that is known: a recorder of that very function then steps aside.
+    """
+
+    __slots__ = ("arguments", "function", "result", "tool_name", "tool_type")
 
     def __init__(
         self, telemetry: Telemetry, name: str, tool_type: str = "function", description: str | None = None
     ) -> None:
         self.tool_name = name
         self.tool_type = tool_type
+        self.function: object = None
         self.arguments: Content | None = None
         self.result: Content | None = None
         at_start = {GenAI.OPERATION_NAME: Operation.EXECUTE_TOOL, GenAI.TOOL_NAME: name, GenAI.TOOL_TYPE: tool_type}

@@ -6,27 +6,36 @@ target that is missing costs one log line, never the application's import.
 
 from __future__ import annotations
 
+import functools
+import inspect
+import logging
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from types import ModuleType
-from typing import Any
+from types import FunctionType, ModuleType
+from typing import Any, cast
 
 import wrapt
 
 from spanloom.genai._guard import guard
 
-# Takes the original function, gives its replacement.
+# Takes the original function, gives its replacement; the same function again where it is to stay as it is.
 Wrap = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+_log = logging.getLogger("spanloom")
 
 
 @dataclass(frozen=True)
 class Target:
-    """One function to replace: ``module``, dotted ``path`` inside it, and what makes the replacement."""
+    """One function to replace: ``module``, dotted ``path`` inside it, and what makes the replacement.
+
+    An ``optional`` one is not in every supported version of the library: where it is missing, nothing is said.
+    """
 
     module: str
     path: str
     wrap: Wrap
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,7 +70,7 @@ class Patches:
         """Patch what is imported already, and the rest when it is imported. An import hook can't be taken back."""
         self._active = True
         for name in self._targets:
-            wrapt.register_post_import_hook(self._imported, name)
+            wrapt.register_post_import_hook(functools.partial(self._imported, name), name)
 
     def undo(self) -> None:
         """Put every original back (the same object), the last patch first."""
@@ -69,26 +78,47 @@ class Patches:
             self._active = False
             applied, self._applied = self._applied, []
         for one in reversed(applied):
-            one.undo()
+            with guard("genai.unpatch"):
+                one.undo()
 
-    def _imported(self, module: ModuleType) -> None:
+    def _imported(self, name: str, module: ModuleType) -> None:
         # wrapt lets an exception of a hook out of the application's own import.
         with guard("genai.patch"):
             with self._lock:
                 if not self._active:
                     return
-            for target in self._targets[module.__name__]:
+            for target in self._targets[name]:
                 self._apply(module, target)
 
     def _apply(self, module: ModuleType, target: Target) -> None:
         with guard(f"genai.patch:{target.module}.{target.path}"):
-            owner: Any = module
-            *parents, name = target.path.split(".")
-            for parent in parents:
-                owner = getattr(owner, parent)
-            original = getattr(owner, name)
-            replacement = target.wrap(original)
-            inherited = name not in vars(owner)
-            setattr(owner, name, replacement)
+            applied = _replaced(module, target)
+            if applied is None:
+                return
+            setattr(applied.owner, applied.name, applied.replacement)
             with self._lock:
-                self._applied.append(_Applied(owner, name, original, replacement, inherited))
+                self._applied.append(applied)
+
+
+def _replaced(module: ModuleType, target: Target) -> _Applied | None:
+    """What to set where; ``None`` (and one line) for what is no function: replacing it would change what it is."""
+    owner: Any = module
+    *parents, name = target.path.split(".")
+    for parent in parents:
+        owner = getattr(owner, parent)
+    # As it stands in the class: a static or class method must stay one.
+    original: Any = inspect.getattr_static(owner, name, None)
+    if original is None and not (target.optional and not hasattr(owner, name)):
+        original = getattr(owner, name)
+    if original is None:
+        return None
+    kind: Any = type(cast("object", original))
+    unbound = kind in (staticmethod, classmethod)
+    function: Any = original.__func__ if unbound else original
+    if not isinstance(function, FunctionType):
+        _log.warning("spanloom: %s:%s is not a plain function, its calls are not recorded", target.module, target.path)
+        return None
+    wrapped = target.wrap(function)
+    if wrapped is function:
+        return None
+    return _Applied(owner, name, original, kind(wrapped) if unbound else wrapped, name not in owner.__dict__)

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import threading
+from collections import deque
 from dataclasses import dataclass
 from fractions import Fraction
 
 from spanloom.semconv import Spanloom
 
-_lock = threading.Lock()
+# Reentrant, because the garbage collector may run inside a block and end a dropped generator's span, which adds or
+# reads in the same thread. Such an addition waits in ``_waiting`` until the block below it has finished its own.
+_lock = threading.RLock()
+_waiting: deque[tuple[Totals, Contribution]] = deque()
+_adding = False
+
+
+def _after_fork() -> None:
+    """Another thread may have held the lock when the process was forked; nobody would ever release it in the child."""
+    global _lock, _adding
+    _lock, _adding = threading.RLock(), False
+    _waiting.clear()
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 @dataclass(frozen=True)
@@ -39,12 +56,16 @@ class Totals:
 
     def add(self, one: Contribution) -> None:
         """Add to this level and to every level above it."""
+        _waiting.append((self, one))
+        _settle()
+
+    def take_through(self, one: Contribution) -> None:
+        """Add to this level and those above; only for ``_settle``, under the lock."""
         cost = None if one.cost_usd is None else Fraction(one.cost_usd)
-        with _lock:
-            level: Totals | None = self
-            while level is not None:
-                level._take(one, cost)
-                level = level._parent
+        level: Totals | None = self
+        while level is not None:
+            level._take(one, cost)
+            level = level._parent
 
     def _take(self, one: Contribution, cost: Fraction | None) -> None:
         self.llm_calls += 1
@@ -57,6 +78,7 @@ class Totals:
 
     def attributes(self) -> dict[str, int | float]:
         """``spanloom.subtree.*``; empty where no model was called below. Counts of 0 are left out but for the calls."""
+        _settle()
         with _lock:
             if not self.llm_calls:
                 return {}
@@ -72,3 +94,18 @@ class Totals:
             if self.unpriced_calls:
                 rows[Spanloom.SUBTREE_UNPRICED_CALLS] = self.unpriced_calls
             return rows
+
+
+def _settle() -> None:
+    """Add what waits, one by one."""
+    global _adding
+    with _lock:
+        if _adding:
+            return  # we are inside the loop below, in the same thread: it goes on with what was left here
+        _adding = True
+        try:
+            while _waiting:
+                totals, one = _waiting.popleft()
+                totals.take_through(one)
+        finally:
+            _adding = False

@@ -45,13 +45,13 @@ def tool_definitions(tools: Iterable[Any]) -> list[dict[str, Any]]:
 
 def _message(message: Any) -> dict[str, Any]:
     role = _get(message, "role")
-    if role == "tool":
+    if role in ("tool", "function"):
         answer = {
             "type": "tool_call_response",
             "id": _get(message, "tool_call_id"),
             "response": _get(message, "content"),
         }
-        return {"role": "tool", "parts": [answer]}
+        return {"role": role, "parts": [answer]}
     parts: list[dict[str, Any]] = []
     reasoning = _get(message, "reasoning_content")
     if isinstance(reasoning, str) and reasoning:
@@ -60,8 +60,10 @@ def _message(message: Any) -> dict[str, Any]:
     refusal = _get(message, "refusal")
     if isinstance(refusal, str) and refusal:
         parts.append({"type": "refusal", "content": refusal})
-    parts.extend(_tool_call(call) for call in _get(message, "tool_calls") or ())
-    return {"role": role, "parts": parts}
+    calls = _get(message, "tool_calls")
+    if isinstance(calls, (list, tuple)):
+        parts.extend(_tool_call(call) for call in cast("Iterable[Any]", calls))
+    return {"role": str(role), "parts": parts}
 
 
 def _tool_call(call: Any) -> dict[str, Any]:
@@ -72,7 +74,7 @@ def _tool_call(call: Any) -> dict[str, Any]:
     return {
         "type": "tool_call",
         "id": _get(call, "id"),
-        "name": _get(function, "name"),
+        "name": str(_get(function, "name") or ""),
         "arguments": _parsed(arguments),
     }
 
@@ -107,9 +109,16 @@ def _part(part: Any) -> dict[str, Any]:
         audio = _get(part, "input_audio")
         return _blob("audio", f"audio/{_get(audio, 'format')}", _get(audio, "data"))
     if kind == "file":
-        file = _get(part, "file")
-        return {"type": "file", "modality": "document", "file_id": _get(file, "file_id")}
+        return _file(_get(part, "file"))
     return {"type": str(kind)}
+
+
+def _file(file: Any) -> dict[str, Any]:
+    file_id = _get(file, "file_id")
+    if isinstance(file_id, str):
+        return {"type": "file", "modality": "document", "file_id": file_id}
+    head, _, data = str(_get(file, "file_data") or "").rpartition(",")
+    return _blob("document", head.removeprefix("data:").partition(";")[0], data)
 
 
 def _image(url: Any) -> dict[str, Any]:

@@ -68,10 +68,10 @@ def read_request(inference: Inference, kwargs: Mapping[str, Any]) -> None:
     attributes[OpenAI.API_TYPE] = "chat_completions"
     for key, name, kind in _PLAIN:
         value = kwargs.get(key)
-        if isinstance(value, kind) or (kind is float and isinstance(value, int)):
+        if _is_a(value, kind):
             attributes[name] = value
     count = kwargs.get("n")
-    if isinstance(count, int) and count != 1:
+    if _is_a(count, int) and count != 1:
         attributes[GenAI.REQUEST_CHOICE_COUNT] = count
     stop = _texts(kwargs.get("stop"))
     if stop:
@@ -83,6 +83,15 @@ def read_request(inference: Inference, kwargs: Mapping[str, Any]) -> None:
         attributes[GenAI.OUTPUT_TYPE] = output
     if inference.captures_content:
         _keep_content(inference, kwargs)
+
+
+def _is_a(value: Any, kind: type) -> bool:
+    """True for a value of the kind that OTLP can carry; a bool is no number, a whole number is a float."""
+    if isinstance(value, bool):
+        return False
+    if isinstance(value, int):
+        return kind in (int, float) and abs(value) < 2**63
+    return isinstance(value, kind)
 
 
 def _texts(value: Any) -> list[str]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, cast
 
 from spanloom.genai import Inference, Usage
 from spanloom.openai._messages import output_message
 from spanloom.semconv import GenAI, OpenAI
+
+# OTLP has signed 64-bit integers; a Collector refuses a whole batch for one that is greater.
+_MOST = 2**63 - 1
 
 
 def get(value: Any, key: str) -> Any:
@@ -17,13 +20,19 @@ def get(value: Any, key: str) -> Any:
     return getattr(value, key, None)
 
 
+def items_of(value: Any, key: str) -> list[Any]:
+    """A list field; empty where it is missing or something else (some gateways send ``null``)."""
+    found = get(value, key)
+    return list(cast("list[Any]", found)) if isinstance(found, (list, tuple)) else []
+
+
 def read_response(inference: Inference, response: Any) -> None:
     """Write a whole chat completion onto the inference."""
     read_head(inference, response)
     usage = usage_of(get(response, "usage"))
     if usage is not None:
         inference.usage = usage
-    choices: list[Any] = list(cast("Iterable[Any]", get(response, "choices") or ()))
+    choices = items_of(response, "choices")
     reasons = [get(choice, "finish_reason") for choice in choices]
     if reasons:
         inference.finish_reasons = [reason if isinstance(reason, str) else "error" for reason in reasons]
@@ -66,4 +75,4 @@ def usage_of(usage: Any) -> Usage | None:
 
 def count(value: Any) -> int | None:
     """A token count, or ``None`` for whatever is not one."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST else None

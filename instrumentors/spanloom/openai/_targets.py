@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
@@ -29,7 +30,7 @@ def targets(telemetry: Telemetry) -> Iterator[Target]:
 
 def _wrap_sync(telemetry: Telemetry, original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
-    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         inference = _begin(telemetry, self, kwargs)
         if inference is None:
             return original(self, *args, **kwargs)
@@ -42,23 +43,37 @@ def _wrap_sync(telemetry: Telemetry, original: Callable[..., Any]) -> Callable[.
 
 
 def _wrap_async(telemetry: Telemetry, original: Callable[..., Any]) -> Callable[..., Any]:
-    # Not ``async def``: the SDK checks the arguments when the method is called, not when it is awaited.
+    # Like the original, a coroutine function or a plain one: the latter checks its arguments when it is called.
     @functools.wraps(original)
-    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        pending = original(self, *args, **kwargs)
-        return _awaited(telemetry, self, kwargs, pending)
+    def start(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        return _awaited(telemetry, self, kwargs, _Pending(original(self, *args, **kwargs)))
 
-    return call
+    @functools.wraps(original)
+    async def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        return await start(self, *args, **kwargs)
+
+    return call if inspect.iscoroutinefunction(original) else start
 
 
-async def _awaited(
-    telemetry: Telemetry, resource: Any, kwargs: dict[str, Any], pending: Coroutine[Any, Any, Any]
-) -> Any:
+class _Pending:
+    """The SDK's coroutine until it is awaited. Closed if it never is: else Python would warn of one that is not his."""
+
+    __slots__ = ("coroutine",)
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        self.coroutine = coroutine
+
+    def __del__(self) -> None:
+        with guard("openai.pending"):
+            self.coroutine.close()
+
+
+async def _awaited(telemetry: Telemetry, resource: Any, kwargs: dict[str, Any], pending: _Pending) -> Any:
     inference = _begin(telemetry, resource, kwargs)
     if inference is None:
-        return await pending
+        return await pending.coroutine
     with inference:
-        result = await pending
+        result = await pending.coroutine
     _conclude(inference, result)
     return result
 

@@ -36,6 +36,7 @@ class Option:
 
 
 _MIB = 1024 * 1024
+_MAX_DIGITS = 18
 
 _TABLE = (
     Option(
@@ -104,7 +105,7 @@ def integer(name: str) -> int:
     """A whole number above zero, in the row's unit."""
     option = OPTIONS[name]
     value = text(name)
-    if not (value.isascii() and value.isdigit() and int(value) > 0):
+    if not (value.isascii() and value.isdigit() and len(value) <= _MAX_DIGITS and int(value) > 0):
         value = _refused(option, value, f"a whole number of {option.unit or 'units'} above 0")
     return int(value)
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
 from spanloom.genai import Telemetry, ToolExecution, current, guard, guarded, is_suppressed
 
 TelemetrySource = Callable[[], Telemetry]
+# On every recording function, so that none is recorded twice.
+_MARK = "_spanloom_tool"
+_END = object()
 
 
 @dataclass(frozen=True)
@@ -31,12 +35,24 @@ class ToolInfo:
 
 
 def recorded(function: Callable[..., Any], info: ToolInfo, source: TelemetrySource) -> Callable[..., Any]:
-    """A function that runs ``function`` inside a tool span; ``source`` is asked at each call."""
+    """A function that runs ``function`` inside a tool span; ``source`` is asked at each call.
+
+    What is recorded already comes back as it is. Wrong arguments of a coroutine or generator function are reported
+    when it starts to run.
+    """
+    if hasattr(function, _MARK):
+        return function
+    call = _recorder(function)(function, info, source)
+    setattr(call, _MARK, True)
+    return call
+
+
+def _recorder(function: Callable[..., Any]) -> Callable[..., Callable[..., Any]]:
     if inspect.isgeneratorfunction(function):
-        return _generator(function, info, source)
-    if inspect.iscoroutinefunction(function):
-        return _coroutine(function, info, source)
-    return _plain(function, info, source)
+        return _generator
+    if inspect.isasyncgenfunction(function):
+        return _async_generator
+    return _coroutine if inspect.iscoroutinefunction(function) else _plain
 
 
 def _plain(function: Callable[..., Any], info: ToolInfo, source: TelemetrySource) -> Callable[..., Any]:
@@ -79,6 +95,44 @@ def _generator(function: Callable[..., Any], info: ToolInfo, source: TelemetrySo
     return call
 
 
+def _async_generator(function: Callable[..., Any], info: ToolInfo, source: TelemetrySource) -> Callable[..., Any]:
+    # ``async for`` would not pass on what the caller sends or throws in: there is no ``yield from`` for these.
+    @functools.wraps(function)
+    async def call(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        with _Iteration(_begin(function, info, source, args, kwargs)):
+            async with aclosing(function(*args, **kwargs)) as inner:
+                step = inner.asend(None)
+                while (item := await _item(step)) is not _END:
+                    thrown, sent = _Thrown(), None
+                    with thrown:
+                        sent = yield item
+                    step = inner.asend(sent) if thrown.error is None else inner.athrow(thrown.error)
+
+    return call
+
+
+async def _item(step: Awaitable[Any]) -> Any:
+    try:
+        return await step
+    except StopAsyncIteration:
+        return _END
+
+
+class _Thrown:
+    """What the caller throws into a generator; closing it is not held."""
+
+    error: BaseException | None = None
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if isinstance(error, GeneratorExit):
+            return False
+        self.error = error
+        return True
+
+
 class _Iteration:
     """The life of a generator: an exception fails the execution, closing early does not."""
 
@@ -108,7 +162,7 @@ def _begin(
     kwargs: Mapping[str, Any],
 ) -> ToolExecution | None:
     telemetry = source()
-    if not telemetry.enabled or is_suppressed() or _is_recorded(info.name, telemetry):
+    if not telemetry.enabled or is_suppressed() or _is_recorded(function, info.name, telemetry):
         return None
     execution = ToolExecution(telemetry, info.name, info.tool_type, info.description)
     if execution.captures_content:
@@ -116,10 +170,12 @@ def _begin(
     return execution
 
 
-def _is_recorded(name: str, telemetry: Telemetry) -> bool:
+def _is_recorded(function: Callable[..., Any], name: str, telemetry: Telemetry) -> bool:
     """True where another plugin (an agent framework's tool class) has just opened the span of this very execution."""
     around = current()
-    return isinstance(around, ToolExecution) and around.tool_name == name and around.telemetry is not telemetry
+    if not isinstance(around, ToolExecution) or around.telemetry is telemetry:
+        return False
+    return around.tool_name == name or function in (around.function, getattr(around.function, "__wrapped__", None))
 
 
 def _conclude(execution: ToolExecution, result: Any) -> None:
@@ -129,7 +185,15 @@ def _conclude(execution: ToolExecution, result: Any) -> None:
     execution.stop()
 
 
-def arguments_of(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments by parameter name; ``self`` and ``cls`` are not arguments of a tool."""
-    bound = inspect.signature(function).bind(*args, **kwargs).arguments
+def arguments_of(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """Arguments by parameter name; ``self`` and ``cls`` are not arguments of a tool.
+
+    ``None`` where they do not fit, or where nobody knows the parameters: the call itself then tells.
+    """
+    try:
+        bound = inspect.signature(function).bind(*args, **kwargs).arguments
+    except (TypeError, ValueError):
+        return None
     return {name: value for name, value in bound.items() if name not in ("self", "cls")}

@@ -1,0 +1,60 @@
+"""Fixtures of every test of the instrumentors: a clean environment, faults that fail, spans that conform."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Iterator
+
+import pytest
+from opentelemetry import context as otel
+
+from spanloom.genai import _guard, _registry
+from tests._support.conformance import metric_problems, problems_of
+from tests._support.spans import Recorder
+
+CONTENT_VARIABLE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
+
+__all__ = ["clean", "content", "frozen", "recorder"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def frozen() -> Iterator[None]:
+    """What was imported is left out of garbage collections: some tests collect, and there are many modules."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No setting of the surroundings, no finisher of another room, faults of ours raise, nothing stays attached."""
+    for name in list(os.environ):
+        if name.startswith(("OTEL_", "SPANLOOM_", "OPENAI_")) and name != "SPANLOOM_UPDATE_SNAPSHOTS":
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+    monkeypatch.setattr(_guard, "RERAISE", True)
+    monkeypatch.setattr(_guard, "_last_logged", {})
+    monkeypatch.setattr(_registry, "finishers", ())
+    before = otel.get_current()
+    yield
+    assert otel.get_current() == before, "a context stayed attached"
+
+
+@pytest.fixture
+def recorder() -> Iterator[Recorder]:
+    """Providers whose spans and metrics are checked against the conventions when the test is over."""
+    one = Recorder()
+    yield one
+    gc.collect()
+    found = [problem for span in one.spans for problem in problems_of(span)]
+    found += [problem for metric in one.metrics().values() for problem in metric_problems(metric)]
+    one.close()
+    assert not found, "\n".join(found)
+
+
+@pytest.fixture
+def content(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Message content on; to be asked for before an instrumentor starts."""
+    monkeypatch.setenv(CONTENT_VARIABLE, "SPAN_ONLY")

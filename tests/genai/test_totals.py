@@ -1,0 +1,197 @@
+"""Roll-ups: exact whoever finishes when, nothing without a model call, no deadlock with the garbage collector."""
+
+from __future__ import annotations
+
+import gc
+import os
+import random
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
+
+import pytest
+
+from spanloom.genai import _totals
+from spanloom.genai._totals import Contribution, Totals
+from tests.genai._make import KINDS, inference, telemetry, usage
+
+
+def test_nothing_below_means_no_attributes():
+    """A step that called no model says nothing about tokens."""
+    assert Totals(None).attributes() == {}
+
+
+def test_one_call_is_counted_on_every_level():
+    """Tokens and money at each level above it."""
+    root = Totals(None)
+    leaf = Totals(Totals(root))
+    leaf.add(Contribution(3, 4, cost_usd=0.5))
+    assert (
+        root.attributes()
+        == leaf.attributes()
+        == {
+            "spanloom.subtree.llm_calls": 1,
+            "spanloom.subtree.input_tokens": 3,
+            "spanloom.subtree.output_tokens": 4,
+            "spanloom.subtree.cost": 0.5,
+        }
+    )
+
+
+def test_hits_and_unpriced_calls_are_counted_where_there_are_any():
+    """Zero of them is left out."""
+    root = Totals(None)
+    root.add(Contribution(cache_hits=1))
+    root.add(Contribution(5, 6, unpriced=True))
+    assert root.attributes() == {
+        "spanloom.subtree.llm_calls": 2,
+        "spanloom.subtree.input_tokens": 5,
+        "spanloom.subtree.output_tokens": 6,
+        "spanloom.subtree.cache_hits": 1,
+        "spanloom.subtree.unpriced_calls": 1,
+    }
+
+
+def test_siblings_do_not_see_each_other():
+    """Only what is above."""
+    root = Totals(None)
+    one, other = Totals(root), Totals(root)
+    one.add(Contribution(1, 1))
+    assert other.attributes() == {}
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_sums_are_exact_under_threads(seed):
+    """Random trees, random contributions, eight threads: each level has the exact sum of what is below it."""
+    rng = random.Random(seed)
+    nodes = [Totals(None)]
+    parents = [-1]
+    for _ in range(30):
+        parents.append(rng.randrange(len(nodes)))
+        nodes.append(Totals(nodes[parents[-1]]))
+    work = [
+        (rng.randrange(len(nodes)), Contribution(rng.randrange(10**6), rng.randrange(10**6), 0, rng.random() * 1e-3))
+        for _ in range(2000)
+    ]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda one: nodes[one[0]].add(one[1]), work))
+    for index, node in enumerate(nodes):
+        below = [one for at, one in work if is_below(at, index, parents)]
+        found = node.attributes()
+        if not below:
+            assert found == {}
+            continue
+        assert found["spanloom.subtree.llm_calls"] == len(below)
+        assert found["spanloom.subtree.input_tokens"] == sum(one.input_tokens for one in below)
+        assert found["spanloom.subtree.output_tokens"] == sum(one.output_tokens for one in below)
+        assert found["spanloom.subtree.cost"] == float(sum(Fraction(one.cost_usd or 0) for one in below))
+
+
+def is_below(at, index, parents):
+    """True where a node is another one or stands below it."""
+    while at != -1 and at != index:
+        at = parents[at]
+    return at == index
+
+
+def test_the_collector_may_end_a_call_in_the_middle_of_an_addition():
+    """An object whose finalizer adds and reads, freed inside the lock of the same thread: no deadlock, nothing lost."""
+    root = Totals(None)
+
+    class Late:
+        """Ends a span when it is collected."""
+
+        def __del__(self):
+            root.add(Contribution(1000, 0))
+            root.attributes()
+
+    class Collecting(int):
+        """A count whose addition runs the collector."""
+
+        def __radd__(self, other):
+            gc.collect()
+            return other + int(self)
+
+    late = Late()
+    late.self = late
+    del late
+    root.add(Contribution(Collecting(1), 0))
+    assert root.attributes()["spanloom.subtree.input_tokens"] == 1001
+    assert root.attributes()["spanloom.subtree.llm_calls"] == 2
+
+
+def test_what_waits_in_a_forked_child_is_the_parents():
+    """The child starts with nothing and a lock of its own."""
+    before = _totals._lock
+    _totals._after_fork()
+    assert _totals._lock is not before
+    assert not _totals._waiting
+
+
+def test_a_fault_in_one_addition_does_not_stop_the_next():
+    """What cannot be added is gone; the lock and the rest are not."""
+    root = Totals(None)
+    with pytest.raises(ValueError, match="NaN"):
+        root.add(Contribution(1, 1, cost_usd=float("nan")))
+    root.add(Contribution(2, 2))
+    assert root.attributes()["spanloom.subtree.input_tokens"] == 2
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_fork_while_another_thread_holds_the_lock():
+    """The child can add: nobody would ever release the lock there."""
+    held, release = threading.Event(), threading.Event()
+
+    def hold():
+        with _totals._lock:
+            held.set()
+            release.wait(5)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait(5)
+    child = os.fork()
+    if child == 0:
+        totals = Totals(None)
+        totals.add(Contribution(1, 1))
+        os._exit(0 if totals.attributes() else 1)
+    release.set()
+    thread.join()
+    for _ in range(500):
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            break
+        threading.Event().wait(0.01)
+    else:
+        os.kill(child, 9)
+        os.waitpid(child, 0)
+        pytest.fail("the child hangs")
+    assert os.waitstatus_to_exitcode(status) == 0
+
+
+def test_roll_ups_reach_the_spans_above(recorder):
+    """Each level has the sum below it, a cache hit is counted as a hit without tokens."""
+    of = telemetry(recorder)
+    workflow = KINDS["workflow"](of)
+    with workflow:
+        tool = KINDS["tool"](of)
+        with tool:
+            for hit, tokens in ((False, (10, 5)), (True, (7, 7))):
+                one = inference(of)
+                one.cache_hit, one.usage = hit, usage(*tokens)
+                one.stop()
+        tool.stop()
+        lonely = KINDS["step"](of)
+        lonely.stop()
+    workflow.stop()
+    expected = {
+        "spanloom.subtree.llm_calls": 2,
+        "spanloom.subtree.input_tokens": 10,
+        "spanloom.subtree.output_tokens": 5,
+        "spanloom.subtree.cache_hits": 1,
+    }
+    for name in ("invoke_workflow Program", "execute_tool search"):
+        attributes = recorder.named(name).attributes
+        assert {key: value for key, value in attributes.items() if "subtree" in key} == expected
+    assert not [key for key in recorder.named("Predict x").attributes if "subtree" in key]
+    assert not [key for span in recorder.spans if span.name == "chat m" for key in span.attributes if "subtree" in key]
