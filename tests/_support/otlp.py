@@ -11,7 +11,9 @@ from typing import Any
 KINDS = ("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER")
 STATUSES = ("UNSET", "OK", "ERROR")
 # What a clock, a free port or a version decides.
-_VOLATILE = re.compile(r"(time_to_first_chunk|\.port$|^net\.|^network\.|user_agent|^http\.url$|^url\.full$|host|server_name)")
+_VOLATILE = re.compile(
+    r"(time_to_first_chunk|\.port$|^net\.|^network\.|user_agent|^http\.url$|^url\.full$|host|server_name)"
+)
 
 
 def read_spans(folder: Path) -> list[dict[str, Any]]:
