@@ -149,6 +149,8 @@ def test_notes() -> None:
         failed=True, service="b", error__type="E", dspy__cache__hit=True, gen_ai__response__time_to_first_chunk=0.5
     )
     assert [text for text, _ in notes(span, "a", UNICODE)] == ["E", "in b", "cached", "first 500 ms"]
+    (told, _), *_ = notes(made(failed=True, error__type="dspy.utils.exceptions.LMServerError"), "", UNICODE)
+    assert told == "LMServerError"
     assert notes(made(failed=True), "", UNICODE) == [("failed", "red")]
     assert notes(made(), "s", UNICODE) == []
     assert notes(made(gen_ai__response__time_to_first_chunk=-1.0), "s", UNICODE) == []

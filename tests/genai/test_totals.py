@@ -38,6 +38,21 @@ def test_one_call_is_counted_on_every_level():
     )
 
 
+def test_tokens_that_nobody_told_are_absent_not_zero():
+    """A failed call counts as a call; its tokens are unknown, and become a sum with the first call that tells some."""
+    totals = Totals(None)
+    totals.add(Contribution(unpriced=True))
+    assert totals.attributes() == {"spanloom.subtree.llm_calls": 1, "spanloom.subtree.unpriced_calls": 1}
+    totals.add(Contribution(0, 7))
+    totals.add(Contribution())
+    assert totals.attributes() == {
+        "spanloom.subtree.llm_calls": 3,
+        "spanloom.subtree.input_tokens": 0,
+        "spanloom.subtree.output_tokens": 7,
+        "spanloom.subtree.unpriced_calls": 1,
+    }
+
+
 def test_hits_and_unpriced_calls_are_counted_where_there_are_any():
     """Zero of them is left out."""
     root = Totals(None)

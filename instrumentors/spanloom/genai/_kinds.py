@@ -161,8 +161,8 @@ class Inference(Invocation):
     def _contribution(self) -> Contribution:
         usage = None if self.cache_hit else self.usage
         return Contribution(
-            input_tokens=(usage.input_tokens or 0) if usage else 0,
-            output_tokens=(usage.output_tokens or 0) if usage else 0,
+            input_tokens=usage.input_tokens if usage else None,
+            output_tokens=usage.output_tokens if usage else None,
             cache_hits=int(self.cache_hit),
             cost_usd=self._cost,
             unpriced=self._unpriced,

@@ -32,8 +32,8 @@ if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
 class Contribution:
     """What one inference adds to everything above it. Unknown tokens add nothing; an unknown price is counted."""
 
-    input_tokens: int = 0
-    output_tokens: int = 0
+    input_tokens: int | None = None
+    output_tokens: int | None = None
     cache_hits: int = 0
     cost_usd: float | None = None
     unpriced: bool = False
@@ -48,8 +48,9 @@ class Totals:
         self._parent = parent
         # Sums of binary fractions are exact; adding floats would depend on the order in which threads finish.
         self._cost: Fraction | None = None
-        self.input_tokens = 0
-        self.output_tokens = 0
+        # None until a call below has told its tokens: a sum of nothing known is not 0.
+        self.input_tokens: int | None = None
+        self.output_tokens: int | None = None
         self.llm_calls = 0
         self.cache_hits = 0
         self.unpriced_calls = 0
@@ -69,31 +70,32 @@ class Totals:
 
     def _take(self, one: Contribution, cost: Fraction | None) -> None:
         self.llm_calls += 1
-        self.input_tokens += one.input_tokens
-        self.output_tokens += one.output_tokens
+        self.input_tokens = _plus(self.input_tokens, one.input_tokens)
+        self.output_tokens = _plus(self.output_tokens, one.output_tokens)
         self.cache_hits += one.cache_hits
         self.unpriced_calls += one.unpriced
         if cost is not None:
             self._cost = cost if self._cost is None else self._cost + cost
 
     def attributes(self) -> dict[str, int | float]:
-        """``spanloom.subtree.*``; empty where no model was called below. Counts of 0 are left out but for the calls."""
+        """``spanloom.subtree.*``; empty where no model was called below. What nobody told is left out."""
         _settle()
         with _lock:
             if not self.llm_calls:
                 return {}
-            rows: dict[str, int | float] = {
-                Spanloom.SUBTREE_LLM_CALLS: self.llm_calls,
-                Spanloom.SUBTREE_INPUT_TOKENS: self.input_tokens,
-                Spanloom.SUBTREE_OUTPUT_TOKENS: self.output_tokens,
-            }
-            if self.cache_hits:
-                rows[Spanloom.SUBTREE_CACHE_HITS] = self.cache_hits
-            if self._cost is not None:
-                rows[Spanloom.SUBTREE_COST] = float(self._cost)
-            if self.unpriced_calls:
-                rows[Spanloom.SUBTREE_UNPRICED_CALLS] = self.unpriced_calls
-            return rows
+            rows = (
+                (Spanloom.SUBTREE_LLM_CALLS, self.llm_calls),
+                (Spanloom.SUBTREE_INPUT_TOKENS, self.input_tokens),
+                (Spanloom.SUBTREE_OUTPUT_TOKENS, self.output_tokens),
+                (Spanloom.SUBTREE_CACHE_HITS, self.cache_hits or None),
+                (Spanloom.SUBTREE_COST, None if self._cost is None else float(self._cost)),
+                (Spanloom.SUBTREE_UNPRICED_CALLS, self.unpriced_calls or None),
+            )
+            return {name: value for name, value in rows if value is not None}
+
+
+def _plus(known: int | None, more: int | None) -> int | None:
+    return known if more is None else (known or 0) + more
 
 
 def _settle() -> None:

@@ -67,6 +67,9 @@ OPERATION_COST = MetricSpec("gen_ai.client.operation.cost", "{USD}", "histogram"
 INTERNAL_ERRORS = MetricSpec(
     "spanloom.internal.errors", "{error}", "counter", "Faults of spanloom itself that were kept from the application."
 )
+UNPRICED_OPERATIONS = MetricSpec(
+    "spanloom.cost.unpriced.operations", "{operation}", "counter", "Model calls whose cost nobody can know."
+)
 
 REGISTRY = (
     INFERENCE_DURATION,
@@ -82,4 +85,4 @@ REGISTRY = (
     AGENT_DURATION,
     WORKFLOW_DURATION,
 )
-EXTENSIONS = (OPERATION_COST, INTERNAL_ERRORS)
+EXTENSIONS = (OPERATION_COST, INTERNAL_ERRORS, UNPRICED_OPERATIONS)

@@ -10,6 +10,8 @@ class Operation:
 
     CHAT = "chat"
     TEXT_COMPLETION = "text_completion"
+    GENERATE_CONTENT = "generate_content"
+    EMBEDDINGS = "embeddings"
     EXECUTE_TOOL = "execute_tool"
     INVOKE_AGENT = "invoke_agent"
     INVOKE_WORKFLOW = "invoke_workflow"
@@ -107,6 +109,7 @@ class HTTPServer:
     TARGET_OLD = "http.target"
     URL = "url.full"
     URL_OLD = "http.url"
+    URL_PATH = "url.path"
     STATUS_CODE = "http.response.status_code"
     STATUS_CODE_OLD = "http.status_code"
 

@@ -10,7 +10,7 @@ from opentelemetry import metrics
 
 from spanloom.cost._price import Status, counts_of, judge, schedule_of
 from spanloom.cost._rate import SCALE
-from spanloom.semconv import SCHEMA_URL, MetricSpec, OpenAI, Operation, Spanloom
+from spanloom.semconv import SCHEMA_URL, OpenAI, Operation, Spanloom
 from spanloom.semconv import metrics as specs
 
 if TYPE_CHECKING:
@@ -22,16 +22,12 @@ if TYPE_CHECKING:
 _log = logging.getLogger("spanloom")
 
 # Operations that are billed by their own usage. Agents and workflows only carry the sum of what is below them.
-OPERATIONS = frozenset({Operation.CHAT, Operation.TEXT_COMPLETION, "generate_content", "embeddings"})
+OPERATIONS = frozenset({Operation.CHAT, Operation.TEXT_COMPLETION, Operation.GENERATE_CONTENT, Operation.EMBEDDINGS})
 CURRENCY = "USD"
 SOURCE = "local"
 CACHED = "cached"
 # How many models without a price are named in the log; a service with unbounded names must not fill it.
 MAX_NAMED_MODELS = 1000
-
-UNPRICED_OPERATIONS = MetricSpec(
-    "spanloom.cost.unpriced.operations", "{operation}", "counter", "Model calls whose cost nobody can know."
-)
 
 
 class CostFinisher:
@@ -52,7 +48,7 @@ class CostFinisher:
             explicit_bucket_boundaries_advisory=specs.OPERATION_COST.buckets,
         )
         self._unpriced = meter.create_counter(
-            UNPRICED_OPERATIONS.name, UNPRICED_OPERATIONS.unit, UNPRICED_OPERATIONS.description
+            specs.UNPRICED_OPERATIONS.name, specs.UNPRICED_OPERATIONS.unit, specs.UNPRICED_OPERATIONS.description
         )
         self._named: set[tuple[str | None, str | None]] = set()
 

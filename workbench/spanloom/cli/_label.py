@@ -10,7 +10,6 @@ from spanloom.record import Span
 from spanloom.semconv import HTTPServer
 
 _METHODS = frozenset(("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "QUERY", "CONNECT", "TRACE"))
-_URL_PATH = "url.path"
 
 
 def label(span: Span, glyphs: Glyphs) -> str:
@@ -26,7 +25,7 @@ def label(span: Span, glyphs: Glyphs) -> str:
 
 
 def _route(span: Span) -> str | None:
-    path = span.text(HTTPServer.ROUTE) or span.text(_URL_PATH) or span.text(HTTPServer.TARGET_OLD)
+    path = span.text(HTTPServer.ROUTE) or span.text(HTTPServer.URL_PATH) or span.text(HTTPServer.TARGET_OLD)
     return path.partition("?")[0] if path else None
 
 
@@ -52,7 +51,8 @@ def notes(span: Span, service_above: str, glyphs: Glyphs) -> list[tuple[str, str
     """Short texts with their colour, the most telling one first."""
     found: list[tuple[str, str]] = []
     if span.failed:
-        found.append((span.error_type or "failed", "red"))
+        # The class is what one looks for; its module is in --json.
+        found.append(((span.error_type or "failed").rpartition(".")[2], "red"))
     if span.service and service_above and span.service != service_above:
         found.append((f"in {span.service}", "cyan"))
     if span.cached:
