@@ -99,6 +99,8 @@ def service_environment(
         "NO_PROXY": loopback,
         "no_proxy": loopback,
         "OTEL_SERVICE_NAME": base.get("OTEL_SERVICE_NAME", "rag"),
+        # Health checks are nobody's traces.
+        "OTEL_PYTHON_FASTAPI_EXCLUDED_URLS": base.get("OTEL_PYTHON_FASTAPI_EXCLUDED_URLS", "/health"),
     }
     if record is not None:
         made["SPANLOOM_RECORD"] = str(record)

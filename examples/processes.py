@@ -167,7 +167,7 @@ def wait_until_healthy(url: str, child: Child, timeout_s: float, announced: str 
     `announced` is what the process writes to its log when it listens: a stranger on the same port can answer, too.
     """
     deadline = time.monotonic() + timeout_s
-    while not (_is_healthy(url) and announced in child.log.read_text(encoding="utf-8", errors="replace")):
+    while not (announced in child.log.read_text(encoding="utf-8", errors="replace") and _is_healthy(url)):
         status = child.process.poll()
         if status is not None:
             raise NotReadyError(_explain(child, f"ended with status {status}"))

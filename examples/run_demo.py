@@ -31,14 +31,13 @@ def program(name: str) -> str:
 
 
 def recorded_traces(record: Path) -> list[list[Span]]:
-    """The traces of the record, oldest first, without the driver's health checks."""
+    """The traces of the record, oldest first."""
     traces: dict[str, list[Span]] = {}
     for path in record.rglob("*.jsonl"):
         for line in path.read_text(encoding="utf-8").splitlines():
             for span in read_spans({"result": json.loads(line)}):
                 traces.setdefault(span["trace_id"], []).append(span)
-    ordered = sorted((sorted(spans, key=_start) for spans in traces.values()), key=lambda spans: _start(spans[0]))
-    return [spans for spans in ordered if spans[0]["name"] != "GET /health"]
+    return sorted((sorted(spans, key=_start) for spans in traces.values()), key=lambda spans: _start(spans[0]))
 
 
 def _start(span: Span) -> int:

@@ -85,13 +85,17 @@ def test_a_taken_port_is_noticed_and_another_chosen(
 
 def bind_below(held: socket.socket, port: int) -> None:
     """Bind to the first free port from here downwards."""
-    while True:
-        try:
-            held.bind(("127.0.0.1", port))
-        except OSError:
-            port -= 1
-        else:
-            return
+    while not bound(held, port):
+        port -= 1
+
+
+def bound(held: socket.socket, port: int) -> bool:
+    """Whether the port could be taken."""
+    try:
+        held.bind(("127.0.0.1", port))
+    except OSError:
+        return False
+    return True
 
 
 def test_the_usual_ports_are_the_known_ones() -> None:

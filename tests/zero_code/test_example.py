@@ -41,8 +41,8 @@ class Run:
         self.spans = read_spans(self.record) if instrumented else []
 
     def trees(self) -> list[dict[str, Any]]:
-        """The trees of the demo's requests; health checks are the driver's."""
-        return [root for root in tree(self.spans) if root["name"] != "GET /health"]
+        """The trees of the demo's requests."""
+        return tree(self.spans)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_the_whole_tree_is_as_it_was(run):
 
 def test_each_request_is_one_trace(run):
     """HTTP request, modules, tools, the second endpoint behind a tool, model calls: all in one trace."""
-    roots = [span for span in run.spans if span["parent"] is None and span["name"] != "GET /health"]
+    roots = [span for span in run.spans if span["parent"] is None]
     assert [span["name"] for span in roots] == ["POST /ask", "POST /ask", "POST /chat", "POST /ask"]
     assert len({span["trace"] for span in roots}) == len(roots)
     assert {span["trace"] for span in run.spans if span["name"] == "GET /stock/{item}"} <= {s["trace"] for s in roots}
