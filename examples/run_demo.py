@@ -100,7 +100,7 @@ def after_words() -> str:
     command = show.relative_to(ROOT) if show.is_relative_to(ROOT) else show
     return (
         f"\nThe record      {RECORD}   (OTLP JSON lines)\n"
-        f"The service     {FOLDER}/service.log   (examples/rag: not one line of telemetry in it)\n"
+        f"The service     {FOLDER}/service.log   (its code: examples/rag)\n"
         "Try next\n"
         f"  {command} show {RECORD} --json\n"
         "  OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=SPAN_ONLY make demo\n"

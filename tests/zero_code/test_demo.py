@@ -1,0 +1,84 @@
+"""`make demo` as a person runs it: what it prints, when it fails, and that Ctrl-C leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests._support.wheel import ROOT
+from tests.zero_code.test_base_install import clean_environment
+
+SCRIPT = ROOT / "examples" / "run_demo.py"
+
+
+def start(python: Path, **settings: str) -> subprocess.Popen[str]:
+    """The demo as a process group of its own, its output in a pipe (so without colour)."""
+    return subprocess.Popen(
+        [str(python), str(SCRIPT)],
+        env={**clean_environment(), "PYTHONUNBUFFERED": "1", **settings},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def alive(group: int) -> list[str]:
+    """Command lines of the example's processes that still run."""
+    found = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
+    return [line for line in found.splitlines() if f" {group} " in line and "rag" in line]
+
+
+def test_the_demo_prints_every_tree_with_its_figures(example_python):
+    """Exit code 0; HTTP request, modules, tools and model calls with tokens and money; where the record lies."""
+    out, err = start(example_python).communicate(timeout=120)
+    assert err == ""
+    for part in ("POST /ask 200", "└ invoke_workflow HandbookProgram", "execute_tool stock_level", "chat gpt-4o-mini"):
+        assert part in out
+    assert out.count("tokens · $") == 3
+    assert "1 unpriced · 1 error" in out
+    assert "The record      .spanloom/demo/record" in out
+    assert "NOT AS EXPECTED" not in out
+    # The command's own path is as long as it is.
+    assert [line for line in out.splitlines() if len(line) > 80 and str(example_python.parent) not in line] == []
+    assert "\x1b" not in out
+
+
+@pytest.mark.parametrize(
+    ("settings", "missing"),
+    [
+        ({"OTEL_TRACES_EXPORTER": "none"}, "no trace goes POST /chat"),
+        ({"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "spanloom_dspy"}, "no trace goes POST /ask"),
+        ({"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "spanloom_openai"}, "input tokens: the model server counted"),
+    ],
+)
+def test_the_demo_fails_where_something_is_missing(example_python, settings, missing):
+    """Exit code 1, and a line that names it."""
+    process = start(example_python, **settings)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert missing in err
+
+
+def test_ctrl_c_leaves_no_process_behind(example_python):
+    """In the middle of it: exit code 130, one line, and both servers are gone."""
+    process = start(example_python)
+    assert process.stdout is not None
+    lines: list[str] = []
+    while not lines or not lines[-1].startswith("service"):
+        lines.append(process.stdout.readline())
+    port = int(lines[-1].rpartition(":")[2])
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "everything is stopped" in err
+    time.sleep(0.2)
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0
+    assert alive(process.pid) == []
