@@ -26,6 +26,14 @@ from processes import Child, Children, NotReadyError, TerminationRaises, choose_
 
 EXAMPLES = Path(__file__).resolve().parent
 SERVICE_PORT, MODEL_PORT = 8000, 8001
+# Settings of the person who runs the demo that the service gets too.
+KEPT = frozenset(
+    {
+        "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT",
+        "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS",
+        "OTEL_SEMCONV_STABILITY_OPT_IN",
+    }
+)
 _QUESTIONS = (
     "Is the Wind Vane in stock, and how many days does delivery take?",
     "How long does the Battery Pack run without sun, and what does it cost?",
@@ -81,13 +89,19 @@ def load_calls(count: int, failures: int, ask_every: int = 5) -> list[Call]:
     return calls
 
 
+def without_telemetry_settings(base: Mapping[str, str]) -> dict[str, str]:
+    """The environment without what would send the demo's telemetry elsewhere, or keep it back."""
+    ours = ("OTEL_", "SPANLOOM_")
+    return {name: value for name, value in base.items() if not name.startswith(ours) or name in KEPT}
+
+
 def service_environment(
     base: Mapping[str, str], *, model_url: str, port: int, folder: Path, record: Path | None, extra: Mapping[str, str]
 ) -> dict[str, str]:
     """The environment of the example service; `extra` wins."""
     loopback = "127.0.0.1,localhost"
     made = {
-        **base,
+        **without_telemetry_settings(base),
         "OPENAI_BASE_URL": f"{model_url}/v1",
         "OPENAI_API_KEY": "demo",
         "PORT": str(port),
@@ -98,9 +112,9 @@ def service_environment(
         "DSPY_CACHEDIR": str(folder / "dspy-cache"),
         "NO_PROXY": loopback,
         "no_proxy": loopback,
-        "OTEL_SERVICE_NAME": base.get("OTEL_SERVICE_NAME", "rag"),
+        "OTEL_SERVICE_NAME": "rag",
         # Health checks are nobody's traces.
-        "OTEL_PYTHON_FASTAPI_EXCLUDED_URLS": base.get("OTEL_PYTHON_FASTAPI_EXCLUDED_URLS", "/health"),
+        "OTEL_PYTHON_FASTAPI_EXCLUDED_URLS": "/health",
     }
     if record is not None:
         made["SPANLOOM_RECORD"] = str(record)

@@ -22,6 +22,7 @@ from processes import NotReadyError  # noqa: E402
 FOLDER = Path(".spanloom") / "demo"
 RECORD = FOLDER / "record"
 COUNTED = {"input_tokens": "gen_ai.usage.input_tokens", "output_tokens": "gen_ai.usage.output_tokens"}
+CONTENT = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 AMOUNT = "gen_ai.usage.cost.amount"
 
 
@@ -85,7 +86,8 @@ def main() -> int:
     traces = recorded_traces(RECORD)
     problems += trace_problems(traces, sent) + figure_problems(traces, ledger)
     print(flush=True)
-    shown = subprocess.run([program("spanloom"), "show", str(RECORD)], check=False).returncode
+    content = ["--content"] if os.environ.get(CONTENT, "NO_CONTENT").upper() != "NO_CONTENT" else []
+    shown = subprocess.run([program("spanloom"), "show", str(RECORD), *content], check=False).returncode
     if shown != 0:
         problems.append(f"`spanloom show` ended with status {shown}")
     for problem in problems:
@@ -103,7 +105,7 @@ def after_words() -> str:
         f"The service     {FOLDER}/service.log   (its code: examples/rag)\n"
         "Try next\n"
         f"  {command} show {RECORD} --json\n"
-        "  OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=SPAN_ONLY make demo\n"
+        f"  {CONTENT}=SPAN_ONLY make demo\n"
         "  make stack      Collector, Jaeger and Prometheus, without Docker"
     )
 

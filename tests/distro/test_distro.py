@@ -13,10 +13,11 @@ from typing import ClassVar
 
 import pytest
 
-from spanloom.distro import _check, _distro, _processes, _resource, _variables
+from spanloom.distro import _check, _distro, _processes, _resource, _signals, _variables
 from spanloom.distro._configurator import SpanloomConfigurator
 from spanloom.distro._distro import SpanloomDistro
 from spanloom.genai import _guard
+from tests._support.wheel import ROOT
 
 
 class Recording:
@@ -253,3 +254,79 @@ def test_each_process_gets_an_instance_id_of_its_own():
     first, second = _resource.instance_attributes({}), _resource.instance_attributes({})
     assert list(first) == ["service.instance.id"]
     assert first != second
+
+
+def test_starting_twice_changes_nothing(tmp_path):
+    """One line, and no finisher that would price every call a second time."""
+    code = """
+        from spanloom.distro import start
+        start(); start()
+        from spanloom.genai import _registry
+        print(len(_registry.finishers))
+    """
+    result = run(code, tmp_path)
+    assert result.stdout.strip() == "1"
+    assert result.stderr.count("set up already") == 1
+    assert len(result.stderr.splitlines()) == 1
+
+
+POOL = """
+    import multiprocessing, sys
+    from spanloom.distro import start
+    start()
+    from opentelemetry import trace
+
+    def work(number):
+        with trace.get_tracer("app").start_as_current_span(f"item {{number}}"):
+            return number
+
+    if __name__ == "__main__":
+        context = multiprocessing.get_context("{method}")
+        with trace.get_tracer("app").start_as_current_span("parent"):
+            with context.Pool(2) as pool:
+                pool.map(work, range(4))
+                pool.close()
+                pool.join()
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_workers_of_multiprocessing_deliver_their_spans(tmp_path, method):
+    """Forked workers leave by os._exit, without exit handlers; their spans are written all the same."""
+    result = run(POOL.format(method=method), tmp_path)
+    assert result.returncode == 0, result.stderr
+    for number in range(4):
+        assert f'"item {number}"' in recorded(tmp_path), result.stderr
+    assert recorded(tmp_path).count('"parent"') == 1
+
+
+STREAM = """
+    import os, signal, time
+    from spanloom.distro import start
+    start()
+    from model_server import ModelServer
+    import openai
+    with ModelServer(port=0) as server:
+        client = openai.OpenAI(base_url=server.openai_base_url, api_key="x", max_retries=0)
+        messages = [{"role": "user", "content": "hello [[words:50]] [[pause:0.05]]"}]
+        stream = client.chat.completions.create(model="gpt-4o-mini", messages=messages, stream=True)
+        next(iter(stream))
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(30)
+"""
+
+
+def test_a_stream_that_is_open_at_sigterm_is_recorded(tmp_path):
+    """The call began and its span ends, though nobody read the stream to its end."""
+    result = run(STREAM, tmp_path, env={"PYTHONPATH": str(ROOT / "examples")})
+    assert result.returncode == -signal.SIGTERM, result.stderr
+    assert '"chat gpt-4o-mini"' in recorded(tmp_path)
+    assert '"dropped"' in recorded(tmp_path)
+
+
+def test_process_1_keeps_the_default_action(monkeypatch):
+    """There the default is to ignore the signal: closing telemetry would silence a program that goes on."""
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    before = signal.getsignal(signal.SIGTERM)
+    _signals.flush_on_sigterm()
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -136,3 +136,10 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     assert sorted(name for name, _ in sent) == sorted(expected)
     ports = {who: {port for name, port in sent if name.startswith(who)} for who in ("before", "parent", "child")}
     assert ports["before"] == ports["parent"] and not ports["child"] & ports["parent"]
+
+
+def test_a_proxy_before_a_dead_collector_does_not_hold_the_process() -> None:
+    """It answers 503 for ever: that is an answer and no delivery, so the budget is not renewed."""
+    with serving(*[Reply(status=503)] * 50) as server:
+        done, took = run("work(10)", server.port)
+    assert done.returncode == 0 and took < 7.5 and "Traceback" not in done.stderr

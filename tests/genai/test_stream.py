@@ -304,7 +304,7 @@ def test_what_is_open_ends_with_the_process(recorder):
     """Never read and still referred to when the process exits."""
     stream = Stream([1])
     Watched(recorder, stream)
-    _stream._end_what_is_open()
+    _stream.end_open_streams()
     assert status(recorder) == ("UNSET", "dropped")
     assert not _stream._open
 
@@ -339,7 +339,7 @@ def test_a_forked_child_does_not_end_its_parents_streams(recorder):
     watched = Watched(recorder, stream)
     child = os.fork()
     if child == 0:
-        _stream._end_what_is_open()
+        _stream.end_open_streams()
         del stream
         gc.collect()
         os._exit(1 if watched.call.ended else 0)

@@ -244,3 +244,19 @@ def test_samples_are_what_they_say() -> None:
     """The builder writes OTLP's own forms."""
     assert any_value(True) == {"boolValue": True} and any_value([1]) == {"arrayValue": {"values": [{"intValue": "1"}]}}
     assert START // 10**9 == 1_795_248_000 and os.linesep == "\n"
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"endTimeUnixNano": 10**400},
+        {"endTimeUnixNano": str(10**30)},
+        {"attributes": [{"key": "k", "value": {"doubleValue": 10**400}}]},
+    ],
+)
+def test_numbers_that_no_type_holds_cost_their_line_only(tmp_path: Path, broken: dict[str, Any]) -> None:
+    """The line is named and skipped, the next one is read; nothing is raised."""
+    path = put(tmp_path / "r.jsonl", request(**broken), request(name="sound"))
+    reading = read([path])
+    assert [span.name for trace_ in reading.traces for span in trace_.spans] == ["sound"]
+    assert len(reading.problems) == 1

@@ -199,3 +199,20 @@ def test_error_type_is_that_of_failed_spans() -> None:
 def test_an_empty_place_starts_at_nothing() -> None:
     """A missing parent without children can be asked, too."""
     assert Node("x", None).start_ns == 0
+
+
+@pytest.mark.parametrize("currency", ["\x1b]0;x\x07", "US", "USDT", "ÄÖÜ", "12$"])
+def test_a_currency_is_three_letters(currency: str) -> None:
+    """It goes to a terminal: whatever else a record holds there is not shown as it is."""
+    assert call("a", usd=1.0, gen_ai__usage__cost__currency=currency).currency == "???"
+
+
+@pytest.mark.parametrize("seconds", [float("inf"), float("nan"), 1e300, -1.0, True, "1"])
+def test_a_time_that_cannot_be_is_none(seconds: object) -> None:
+    """A broken record costs the figure, not the page."""
+    assert call("a", gen_ai__response__time_to_first_chunk=seconds).first_chunk_s is None
+
+
+def test_an_amount_beyond_all_money_is_none() -> None:
+    """A figure of 300 digits is no price."""
+    assert call("a", usd=1e308).cost is None

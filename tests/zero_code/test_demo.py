@@ -53,7 +53,7 @@ def test_the_demo_prints_every_tree_with_its_figures(example_python):
 @pytest.mark.parametrize(
     ("settings", "missing"),
     [
-        ({"OTEL_TRACES_EXPORTER": "none"}, "no trace goes POST /chat"),
+        ({"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "requests"}, "no trace goes POST /ask"),
         ({"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "spanloom_dspy"}, "no trace goes POST /ask"),
         ({"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "spanloom_openai"}, "input tokens: the model server counted"),
     ],

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
+import logging
 import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, cast
@@ -13,12 +15,23 @@ from spanloom.genai._guard import tolerant
 
 _VARIABLE: Final = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 _ON_SPANS: Final = frozenset({"SPAN_ONLY", "SPAN_AND_EVENT", "TRUE"})
+_IN_EVENTS: Final = frozenset({"EVENT_ONLY", "SPAN_AND_EVENT"})
 _MAX_DEPTH: Final = 24
+
+_log = logging.getLogger("spanloom")
 
 
 def content_on_spans() -> bool:
     """True where the user has switched message content on for spans. Read when an instrumentor starts."""
-    return semconv.choice_of(_VARIABLE) in _ON_SPANS
+    mode = semconv.choice_of(_VARIABLE)
+    if mode in _IN_EVENTS:
+        _say_once(mode)
+    return mode in _ON_SPANS
+
+
+@functools.cache
+def _say_once(mode: str) -> None:
+    _log.warning("spanloom: %s=%s: content in events is not written yet; SPAN_ONLY writes it to spans", _VARIABLE, mode)
 
 
 def json_text(value: Any) -> str:

@@ -30,12 +30,19 @@ class Target:
     """One function to replace: ``module``, dotted ``path`` inside it, and what makes the replacement.
 
     An ``optional`` one is not in every supported version of the library: where it is missing, nothing is said.
+    ``setting`` is the variable by which the user named it, for the line that says what is wrong with it.
     """
 
     module: str
     path: str
     wrap: Wrap
     optional: bool = False
+    setting: str = ""
+
+    @property
+    def named(self) -> str:
+        """Which setting named it, for a log line."""
+        return f"; mend {self.setting}" if self.setting else ""
 
 
 @dataclass(frozen=True)
@@ -105,18 +112,23 @@ def _replaced(module: ModuleType, target: Target) -> _Applied | None:
     owner: Any = module
     *parents, name = target.path.split(".")
     for parent in parents:
-        owner = getattr(owner, parent)
+        owner = getattr(owner, parent, None)
     # As it stands in the class: a static or class method must stay one.
-    original: Any = inspect.getattr_static(owner, name, None)
-    if original is None and not (target.optional and not hasattr(owner, name)):
-        original = getattr(owner, name)
+    original: Any = inspect.getattr_static(owner, name, None) or getattr(owner, name, None)
     if original is None:
+        if not target.optional:
+            _log.warning(
+                "spanloom: %s has no %s, so nothing of it is recorded%s", target.module, target.path, target.named
+            )
         return None
     kind: Any = type(cast("object", original))
     unbound = kind in (staticmethod, classmethod)
     function: Any = original.__func__ if unbound else original
     if not isinstance(function, FunctionType):
-        _log.warning("spanloom: %s:%s is not a plain function, its calls are not recorded", target.module, target.path)
+        _log.warning(
+            "spanloom: %s:%s is not a plain function, its calls are not recorded%s",
+            target.module, target.path, target.named,
+        )  # fmt: skip
         return None
     wrapped = target.wrap(function)
     if wrapped is function:

@@ -29,7 +29,8 @@ T = TypeVar("T")
 _open: set[StreamWatch[Any]] = set()
 
 
-def _end_what_is_open() -> None:
+def end_open_streams() -> None:
+    """End the inference of every stream that is open, for a process that is about to end."""
     for watch in list(_open):
         watch.abandon("dropped")
 
@@ -37,7 +38,7 @@ def _end_what_is_open() -> None:
 @functools.cache
 def _end_with_the_process() -> None:
     # Exit handlers run the last one first: registered at the first stream, this one comes before the SDK's shutdown.
-    atexit.register(_end_what_is_open)
+    atexit.register(end_open_streams)
 
 
 if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork

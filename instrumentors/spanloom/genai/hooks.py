@@ -12,8 +12,9 @@ from typing import Any, Protocol
 
 from spanloom.genai import _registry
 from spanloom.genai._guard import guard, report
+from spanloom.genai._stream import end_open_streams
 
-__all__ = ["FinishedCall", "Finisher", "UsageView", "add_finisher", "guard", "report"]
+__all__ = ["FinishedCall", "Finisher", "UsageView", "add_finisher", "end_open_streams", "guard", "report"]
 
 
 class UsageView(Protocol):

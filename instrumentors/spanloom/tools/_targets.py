@@ -23,7 +23,7 @@ def targets(telemetry: Telemetry, entries: Iterable[str]) -> Iterator[Target]:
         if match is None:
             _log.warning("SPANLOOM_TOOLS: %r is not module:function or module:Class.method; it is left out", entry)
             continue
-        yield Target(match[1], match[2], functools.partial(_wrap, telemetry))
+        yield Target(match[1], match[2], functools.partial(_wrap, telemetry), setting="SPANLOOM_TOOLS")
 
 
 def _wrap(telemetry: Telemetry, original: Callable[..., Any]) -> Callable[..., Any]:

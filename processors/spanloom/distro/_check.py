@@ -23,8 +23,8 @@ def post_instrument() -> None:
         lost.append("OTEL_PYTHON_CONFIGURATOR=spanloom")
     if lost and _wanted():
         _log.warning(
-            "spanloom: another OpenTelemetry distribution was set up instead of spanloom, so there is no local record "
-            "and there are no costs; set %s",
+            "spanloom: another OpenTelemetry distribution was set up in its place, so a part of spanloom is missing "
+            "(the local record, the costs or both); set %s",
             " and ".join(lost),
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import Any
 
@@ -12,6 +13,8 @@ from spanloom.cost import CostFinisher
 from spanloom.distro import _processes, _resource, _signals
 from spanloom.genai import hooks
 
+_log = logging.getLogger("spanloom")
+
 
 class SpanloomConfigurator(_OTelSDKConfigurator):
     """Loaded by ``opentelemetry-instrument`` (``OTEL_PYTHON_CONFIGURATOR=spanloom``)."""
@@ -21,9 +24,13 @@ class SpanloomConfigurator(_OTelSDKConfigurator):
     def _configure(self, **kwargs: Any) -> None:
         if _processes.is_helper():
             return
+        if type(self).configured:
+            _log.warning("spanloom: it is set up already (start() under opentelemetry-instrument?); nothing is changed")
+            return
         given: dict[str, str] = kwargs.pop("resource_attributes", None) or {}
         kwargs["resource_attributes"] = {**_resource.instance_attributes(os.environ), **given}
         super()._configure(**kwargs)  # pyright: ignore[reportUnknownMemberType]
         type(self).configured = True
         hooks.add_finisher(CostFinisher())
         _signals.flush_on_sigterm()
+        _signals.flush_in_forked_workers()

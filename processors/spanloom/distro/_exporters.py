@@ -111,5 +111,5 @@ def _port(endpoint: str) -> int | None:
 
 
 def _shown(endpoint: str) -> str:
-    """An endpoint for a log line: user names and passwords in it are nobody's business."""
-    return endpoint.rpartition("@")[2] or "the default endpoint"
+    """An endpoint for a log line: user names, passwords and queries in it are nobody's business."""
+    return endpoint.partition("?")[0].rpartition("@")[2] or "the default endpoint"

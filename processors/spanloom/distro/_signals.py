@@ -9,14 +9,16 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from types import FrameType
+from types import FrameType, ModuleType
 
+import wrapt
 from opentelemetry import _logs, metrics, trace
 
 from spanloom import semconv
 from spanloom.genai import hooks
 
 FLUSH_S = 5.0
+_INIT = 1
 
 
 def flush_on_sigterm() -> None:
@@ -25,7 +27,9 @@ def flush_on_sigterm() -> None:
         return
     if threading.current_thread() is not threading.main_thread():
         return
-    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+    # As process 1 (a container without an init) the default action is to ignore the signal: the program goes on, and
+    # so must its telemetry.
+    if os.getpid() != _INIT and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _on_sigterm)
 
 
@@ -41,6 +45,7 @@ def _on_sigterm(number: int, frame: FrameType | None) -> None:
 
 def shut_down_providers() -> None:
     """Flush and close all three signals at once, each for itself: a dead endpoint of one must not cost the others."""
+    hooks.end_open_streams()
     providers = (trace.get_tracer_provider(), metrics.get_meter_provider(), _logs.get_logger_provider())
     closers = [getattr(provider, "shutdown", None) for provider in providers]
     threads = [threading.Thread(target=_shut_down, args=(close,), daemon=True) for close in closers if callable(close)]
@@ -48,6 +53,34 @@ def shut_down_providers() -> None:
         one.start()
     for one in threads:
         one.join(FLUSH_S)
+
+
+def flush_in_forked_workers() -> None:
+    """Workers that multiprocessing forks leave by ``os._exit``, without exit handlers: flush their spans before.
+
+    Spans only: a forked child carries its parent's counters on, and exporting them again would count them twice.
+    """
+    wrapt.register_post_import_hook(_watch_forks, "multiprocessing.util")
+
+
+def _watch_forks(util: ModuleType) -> None:
+    with hooks.guard("distro.forks"):
+        util.register_after_fork(_watch_forks, _flush_spans_at_exit)
+
+
+def _flush_spans_at_exit(_: object) -> None:
+    with hooks.guard("distro.forks"):
+        from multiprocessing.util import Finalize
+
+        Finalize(None, _flush_spans, exitpriority=0)
+
+
+def _flush_spans() -> None:
+    with hooks.guard("distro.forks"):
+        hooks.end_open_streams()
+        flush = getattr(trace.get_tracer_provider(), "force_flush", None)
+        if callable(flush):
+            flush(int(FLUSH_S * 1000))
 
 
 def _shut_down(close: object) -> None:

@@ -85,7 +85,8 @@ class Client:
             answer = self._once(body, deadline)
             if answer.kind == "unreachable":
                 leaving.unreachable(self._origin)
-            elif answer.status:
+            elif answer.delivered:
+                # Not for refusals: a proxy in front of a dead Collector answers for ever.
                 leaving.answered()
             if not answer.retryable or not self._wait(attempt, answer, deadline):
                 break

@@ -15,6 +15,9 @@ KINDS = ("", "internal", "server", "client", "producer", "consumer")
 
 _ERROR = 2
 _AGGREGATES = frozenset((Operation.INVOKE_AGENT, Operation.INVOKE_WORKFLOW))
+# A record may hold anything; what is beyond these is no duration and no amount.
+_LONGEST_S = 366 * 86_400.0
+_MOST = Decimal(10) ** 15
 # What ``spanloom.cost.status`` says of calls that have no amount and miss none.
 _NOTHING_DUE = frozenset(("cached", "free", "priced", "provider"))
 
@@ -93,7 +96,9 @@ class Span:
 
     @property
     def currency(self) -> str:
-        return self.text(Spanloom.COST_CURRENCY) or "USD"
+        """ISO 4217; a record may hold anything, and this goes to a terminal."""
+        found = self.text(Spanloom.COST_CURRENCY) or "USD"
+        return found if len(found) == 3 and found.isascii() and found.isalpha() else "???"
 
     @property
     def unpriced(self) -> bool:
@@ -107,7 +112,9 @@ class Span:
     def first_chunk_s(self) -> float | None:
         """Seconds to the first streamed chunk."""
         value = self.attributes.get(GenAI.RESPONSE_TIME_TO_FIRST_CHUNK)
-        return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return None
+        return float(value) if 0 <= value <= _LONGEST_S else None
 
     def text(self, name: str) -> str | None:
         """A string attribute; None where it is absent, empty or something else."""
@@ -128,7 +135,7 @@ class Span:
             amount = Decimal(str(value))
         except InvalidOperation:
             return None
-        return amount if amount.is_finite() and amount >= 0 else None
+        return amount if amount.is_finite() and 0 <= amount <= _MOST else None
 
 
 @dataclass(slots=True)

@@ -99,11 +99,18 @@ def _value(any_value: object, depth: int) -> Value:
 def _double(value: object) -> float:
     """A number, or one of the words that JSON has no number for."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
+        return _finite(value)
     words = {"NaN": "nan", "Infinity": "inf", "-Infinity": "-inf"}
     if isinstance(value, str) and value in words:
         return float(words[value])
     raise MalformedError("no number")
+
+
+def _finite(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise MalformedError("a number without end") from None
 
 
 def _object(value: object) -> dict[str, Any]:
@@ -133,7 +140,7 @@ def _text(row: dict[str, Any], key: str) -> str:
 def _integer(row: dict[str, Any], key: str) -> int:
     """64-bit integers are strings in OTLP/JSON; writers with plain numbers are understood too."""
     value = row.get(key, 0)
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**64:
         return value
     digits = value.removeprefix("-") if isinstance(value, str) else ""
     if digits.isascii() and digits.isdigit() and len(digits) <= 20:
