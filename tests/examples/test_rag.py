@@ -141,13 +141,31 @@ def test_load_calls_spread_failures() -> None:
 def test_service_environment() -> None:
     """The service gets the usual variables; what the caller sets wins; the base is left alone."""
     base = {"PYTHONPATH": "/x", "OTEL_SERVICE_NAME": "mine"}
+    before = dict(base)
     made = service_environment(
         base, model_url="http://m", port=5, folder=Path("/f"), record=Path("/r"), extra={"OPENAI_API_KEY": "other"}
     )
     assert (made["OPENAI_BASE_URL"], made["PORT"], made["SPANLOOM_RECORD"]) == ("http://m/v1", "5", "/r")
-    assert (made["OPENAI_API_KEY"], made["OTEL_SERVICE_NAME"]) == ("other", "mine")
+    assert (made["OPENAI_API_KEY"], made["OTEL_SERVICE_NAME"]) == ("other", "rag")
     assert made["PYTHONPATH"] == f"{EXAMPLES}{os.pathsep}/x"
-    assert base == {"PYTHONPATH": "/x", "OTEL_SERVICE_NAME": "mine"}
+    assert base == before
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", False),
+        ("OTEL_SDK_DISABLED", False),
+        ("OTEL_TRACES_SAMPLER", False),
+        ("SPANLOOM_RECORD_MAX_BYTES", False),
+        ("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", True),
+        ("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", True),
+        ("PATH", True),
+    ],
+)
+def test_settings_of_the_shell_do_not_divert_the_demo(name: str, kept: bool) -> None:
+    """What would send its telemetry elsewhere, or keep it back, stays out; what one tries out with it stays."""
+    assert (name in demo.without_telemetry_settings({name: "x"})) is kept
 
 
 @pytest.mark.parametrize("question", ["Short?", "Long " * 40])
