@@ -22,7 +22,7 @@ $(UV):
 	@rm -rf $(UV_HOME).part && mkdir -p $(UV_HOME).part
 	@$(PYTHON) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(UV_HOME).part/venv || { echo "$(PYTHON) has neither pip nor venv; install one of them (Debian: apt-get install python3-venv)"; exit 1; }
 	@py=$(PYTHON); [ -x $(UV_HOME).part/venv/bin/python ] && py=$(UV_HOME).part/venv/bin/python; \
-	  $$py -m pip install --quiet --disable-pip-version-check --no-warn-script-location --target $(UV_HOME).part/uv uv==$(UV_VERSION)
+	  PIP_ROOT_USER_ACTION=ignore $$py -m pip install --quiet --disable-pip-version-check --no-warn-script-location --target $(UV_HOME).part/uv uv==$(UV_VERSION)
 	@rm -rf $(UV_HOME) && mv $(UV_HOME).part/uv $(UV_HOME) && rm -rf $(UV_HOME).part
 
 # What the demo needs and no more: no test or lint tools.
