@@ -232,9 +232,13 @@ def test_no_record_is_written_when_it_is_off(tmp_path):
 
 
 def test_an_entry_point_object_of_the_standard_library_is_accepted():
-    """The loader passes importlib.metadata's own EntryPoint."""
-    point = EntryPoint("requests", "tests.distro.test_distro:Recording", "opentelemetry_instrumentor")
-    assert point.name == "requests"
+    """The loader passes importlib.metadata's own EntryPoint: what it names is imported and instrumented."""
+    value = "opentelemetry.instrumentation.requests:RequestsInstrumentor"
+    point = EntryPoint("requests", value, "opentelemetry_instrumentor")
+    instrumentor = point.load()()
+    SpanloomDistro().load_instrumentor(point)
+    assert instrumentor.is_instrumented_by_opentelemetry
+    instrumentor.uninstrument()
 
 
 @pytest.mark.parametrize(

@@ -29,10 +29,17 @@ def start(python: Path, **settings: str) -> subprocess.Popen[str]:
     )
 
 
-def alive(group: int) -> list[str]:
-    """Command lines of the example's processes that still run."""
-    found = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
-    return [line for line in found.splitlines() if f" {group} " in line and "rag" in line]
+def children(parent: int) -> set[int]:
+    """The processes that a process has started and that still run."""
+    found = subprocess.run(["ps", "-eo", "pid=,ppid=,stat="], capture_output=True, text=True, check=True).stdout
+    rows = (line.split() for line in found.splitlines())
+    return {int(pid) for pid, ppid, state in rows if int(ppid) == parent and not state.startswith("Z")}
+
+
+def runs(pid: int) -> bool:
+    """Whether a process is there and not dead; an orphan that only waits to be collected is."""
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+    return bool(state.strip()) and not state.startswith("Z")
 
 
 def test_the_demo_prints_every_tree_with_its_figures(example_python):
@@ -74,6 +81,8 @@ def test_ctrl_c_leaves_no_process_behind(example_python):
     while not lines or not lines[-1].startswith("service"):
         lines.append(process.stdout.readline())
     port = int(lines[-1].rpartition(":")[2])
+    started = children(process.pid)
+    assert len(started) == 2
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130
@@ -81,4 +90,4 @@ def test_ctrl_c_leaves_no_process_behind(example_python):
     time.sleep(0.2)
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0
-    assert alive(process.pid) == []
+    assert [pid for pid in started if runs(pid)] == []
