@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from opentelemetry.sdk._logs import LoggerProvider, ReadableLogRecord
+from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader, Metric
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -57,11 +59,18 @@ class Recorder:
         self.tracer_provider = TracerProvider(sampler=sampler, id_generator=CountingIds(), shutdown_on_exit=False)
         self.tracer_provider.add_span_processor(SimpleSpanProcessor(self._exporter))
         self.meter_provider = MeterProvider([self._reader], shutdown_on_exit=False)
+        self._logs = InMemoryLogRecordExporter()
+        self.logger_provider = LoggerProvider(shutdown_on_exit=False)
+        self.logger_provider.add_log_record_processor(SimpleLogRecordProcessor(self._logs))
 
     @property
     def providers(self) -> dict[str, Any]:
         """The arguments of ``instrument()``."""
-        return {"tracer_provider": self.tracer_provider, "meter_provider": self.meter_provider}
+        return {
+            "tracer_provider": self.tracer_provider,
+            "meter_provider": self.meter_provider,
+            "logger_provider": self.logger_provider,
+        }
 
     @property
     def spans(self) -> list[ReadableSpan]:
@@ -79,9 +88,20 @@ class Recorder:
         (only,) = [span for span in self.spans if span.name == name]
         return only
 
+    @property
+    def events(self) -> list[ReadableLogRecord]:
+        """Emitted events in their order."""
+        return list(self._logs.get_finished_logs())
+
+    def event(self, name: str) -> ReadableLogRecord:
+        """The only event of this name."""
+        (only,) = [one for one in self.events if one.log_record.event_name == name]
+        return only
+
     def clear(self) -> None:
-        """Forget the spans."""
+        """Forget the spans and the events."""
         self._exporter.clear()
+        self._logs.clear()
 
     def metrics(self) -> dict[str, Metric]:
         """Every metric by name, over all scopes (a name of two scopes fails)."""
@@ -107,6 +127,7 @@ class Recorder:
         """Shut the providers down."""
         self.tracer_provider.shutdown()
         self.meter_provider.shutdown()
+        self.logger_provider.shutdown()
 
 
 def eventually(condition: Callable[[], Any], within_s: float = 5.0) -> Any:

@@ -11,7 +11,7 @@ from tests._support.spans import Recorder
 
 def telemetry(recorder: Recorder, scope: str = "spanloom.test") -> Telemetry:
     """One instrumentor's telemetry."""
-    return Telemetry(scope, recorder.tracer_provider, recorder.meter_provider)
+    return Telemetry(scope, recorder.tracer_provider, recorder.meter_provider, recorder.logger_provider)
 
 
 def inference(of: Telemetry, model: str | None = "m", peer: Peer | None = None) -> Inference:

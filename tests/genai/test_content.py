@@ -10,29 +10,7 @@ from enum import Enum
 import pydantic
 import pytest
 
-from spanloom.genai import _content, as_text, json_text
-from spanloom.genai._content import content_on_spans
-from tests._support.plugins import CONTENT_VARIABLE
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        (None, False),
-        ("NO_CONTENT", False),
-        ("EVENT_ONLY", False),
-        ("false", False),
-        ("SPAN_ONLY", True),
-        ("SPAN_AND_EVENT", True),
-        ("true", True),
-        ("nonsense", False),
-    ],
-)
-def test_the_switch(value, expected, monkeypatch):
-    """Private by default, and private where the value is not understood."""
-    if value is not None:
-        monkeypatch.setenv(CONTENT_VARIABLE, value)
-    assert content_on_spans() is expected
+from spanloom.genai import as_text, json_text
 
 
 class Colour(str, Enum):
@@ -185,15 +163,3 @@ def test_text_of_anything():
     """`str()`, or the name of the type."""
     assert as_text(1) == "1"
     assert as_text(Raising()) == "<Raising>"
-
-
-@pytest.mark.parametrize("mode", ["EVENT_ONLY", "SPAN_AND_EVENT"])
-def test_a_mode_that_does_nothing_yet_says_so_once(mode, monkeypatch, caplog):
-    """A setting that is accepted and has no effect would be a silent loss."""
-    _content._say_once.cache_clear()
-    monkeypatch.setenv("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", mode)
-    _content.content_on_spans()
-    _content.content_on_spans()
-    (record,) = caplog.records
-    assert f"CAPTURE_MESSAGE_CONTENT={mode}" in record.getMessage()
-    assert "SPAN_ONLY" in record.getMessage()

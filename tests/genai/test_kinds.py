@@ -129,11 +129,29 @@ def test_metrics_of_the_other_kinds(recorder):
         "gen_ai.invoke_agent.duration": {"gen_ai.agent.name": "ReAct"},
         "gen_ai.invoke_workflow.duration": {"gen_ai.workflow.name": "Program"},
     }
-    assert set(recorder.metrics()) == set(expected)
+    calls = {"gen_ai.invoke_agent.inference_calls", "gen_ai.invoke_agent.tool_calls"}
+    assert set(recorder.metrics()) == set(expected) | calls
     for name, attributes in expected.items():
         good, bad = recorder.points(name)
         assert good.attributes == attributes
         assert bad.attributes == {**attributes, "error.type": "ValueError"}
+
+
+def test_an_agent_counts_its_calls(recorder):
+    """Inferences and tools anywhere below it; what runs beside it is not its own."""
+    of = telemetry(recorder)
+    agent = KINDS["agent"](of)
+    inference(of).stop()
+    with agent:
+        for _ in range(2):
+            inference(of).stop()
+        tool = KINDS["tool"](of)
+        with tool:
+            inference(of).stop()
+        tool.stop()
+    agent.stop()
+    sums = {name: recorder.points(f"gen_ai.invoke_agent.{name}")[0].sum for name in ("inference_calls", "tool_calls")}
+    assert sums == {"inference_calls": 3, "tool_calls": 1}
 
 
 def test_finishers_see_the_call_before_its_span_ends():

@@ -1,47 +1,69 @@
-"""Whether message content may be written, and how it becomes JSON text."""
+"""How message content becomes plain values, and JSON text for attributes."""
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
-import logging
 import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, cast
 
-from spanloom import semconv
-from spanloom.genai._guard import tolerant
+from spanloom.genai._guard import guard, tolerant
+from spanloom.genai._limit import within
 
-_VARIABLE: Final = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
-_ON_SPANS: Final = frozenset({"SPAN_ONLY", "SPAN_AND_EVENT", "TRUE"})
-_IN_EVENTS: Final = frozenset({"EVENT_ONLY", "SPAN_AND_EVENT"})
 _MAX_DEPTH: Final = 24
 
-_log = logging.getLogger("spanloom")
+# Makes the content when it is wanted; plain values by preference, anything else is made plain.
+Content = Callable[[], Any]
 
 
-def content_on_spans() -> bool:
-    """True where the user has switched message content on for spans. Read when an instrumentor starts."""
-    mode = semconv.choice_of(_VARIABLE)
-    if mode in _IN_EVENTS:
-        _say_once(mode)
-    return mode in _ON_SPANS
+def built(content: Mapping[str, Content]) -> dict[str, Any]:
+    """What each builder gives; each on its own, so that one that fails costs only itself. ``None`` is left out."""
+    rows: dict[str, Any] = {}
+    for name, build in content.items():
+        with guard("genai.content"):
+            value = build()
+            if value is not None:
+                rows[name] = value
+    return rows
 
 
-@functools.cache
-def _say_once(mode: str) -> None:
-    _log.warning("spanloom: %s=%s: content in events is not written yet; SPAN_ONLY writes it to spans", _VARIABLE, mode)
+def as_json(values: Mapping[str, Any], max_bytes: int) -> dict[str, str]:
+    """The JSON text of each value, within the limit."""
+    rows: dict[str, str] = {}
+    for name, value in values.items():
+        with guard("genai.content.json"):
+            rows[name] = json_text(value, max_bytes)
+    return rows
 
 
-def json_text(value: Any) -> str:
+def as_plain(values: Mapping[str, Any], max_bytes: int) -> dict[str, Any]:
+    """Each value as events carry it: dicts, lists, texts and numbers, within the limit."""
+    rows: dict[str, Any] = {}
+    for name, value in values.items():
+        with guard("genai.content.plain"):
+            rows[name] = within(_exportable(plain(value)), max_bytes)
+    return rows
+
+
+def json_text(value: Any, max_bytes: int | None = None) -> str:
     """JSON for an attribute, always valid and always encodable. What JSON has no form for becomes text; never an error.
 
     Bytes are not copied: their digest and size stand for them.
     """
     # Most values are JSON's own already; walking them first would cost as much again.
     text = tolerant(lambda: _dumped(value), None)
-    return _dumped(_plain(value, ())) if text is None else text
+    if text is None:
+        value = plain(value)
+        text = _dumped(value)
+    # A character has at most four bytes.
+    if max_bytes is None or len(text) * 4 <= max_bytes or _size(text) <= max_bytes:
+        return text
+    return _dumped(within(plain(value), max_bytes))
+
+
+def _size(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
 
 
 def _dumped(value: Any) -> str:
@@ -58,8 +80,22 @@ def _encodable(text: str) -> bool:
     return True
 
 
+def _exportable(value: Any) -> Any:
+    """A plain value without lone surrogates, which no exporter can encode."""
+    return value if _encodable(json.dumps(value, ensure_ascii=False)) else json.loads(_replaced(value))
+
+
+def _replaced(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False).encode(errors="replace").decode()
+
+
+def plain(value: Any) -> Any:
+    """The value in JSON's terms, whatever it was."""
+    return _plain(value, ())
+
+
 def _plain(value: Any, around: tuple[int, ...]) -> Any:
-    """The value in JSON's terms; ``around`` are the ids of the containers it stands in."""
+    """``around`` are the ids of the containers it stands in."""
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if value is None or isinstance(value, (str, int)):

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from opentelemetry import context as otel
+from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 
 if TYPE_CHECKING:
-    from opentelemetry.context import Context
+    from opentelemetry.trace import Span
 
     from spanloom.genai._invocation import Invocation
 
@@ -22,21 +24,26 @@ def current(context: Context | None = None) -> Invocation | None:
     return cast("Invocation | None", otel.get_value(_CURRENT, context))
 
 
-def holding(invocation: Invocation, context: Context) -> Context:
-    """A context in which ``current()`` is this invocation."""
-    return otel.set_value(_CURRENT, invocation, context)
+def inside(invocation: Invocation, span: Span, context: Context, is_inference: bool) -> Context:
+    """``context`` with this span and invocation current; an inference tells those below that it is recorded."""
+    values = trace.set_span_in_context(span, context).copy()
+    values[_CURRENT] = invocation
+    if is_inference:
+        values[INFERENCE_SPAN_KEY] = True
+    return Context(values)
 
 
-def below_inference(context: Context) -> Context:
-    """A context in which instrumentors below know that this inference is recorded already."""
-    return otel.set_value(INFERENCE_SPAN_KEY, True, context)
+def without_invocation(context: Context) -> Context:
+    """The same context for what outlives the call: a queued log record must not keep its messages in memory."""
+    return otel.set_value(_CURRENT, None, context)
 
 
 def is_suppressed() -> bool:
     """True inside ``suppress_instrumentation()``."""
-    return not is_instrumentation_enabled()
+    # The usual context of a script is empty: one look instead of two.
+    return bool(otel.get_current()) and not is_instrumentation_enabled()
 
 
 def inference_is_recorded() -> bool:
     """True where somebody further out records this model call, so that a second span would count it twice."""
-    return bool(otel.get_value(INFERENCE_SPAN_KEY))
+    return bool(otel.get_current().get(INFERENCE_SPAN_KEY))

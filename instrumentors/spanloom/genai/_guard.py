@@ -83,6 +83,16 @@ class guard:  # noqa: N801 - read as a statement: `with guard("place"):`
         return not RERAISE
 
 
+def attempt(place: str, step: Callable[..., object], *args: object) -> None:
+    """``step(*args)``; an ``Exception`` of it is kept from the caller. What ``guard`` does, for a single call."""
+    try:
+        step(*args)
+    except Exception as error:
+        report(place, error)
+        if RERAISE:
+            raise
+
+
 def tolerant(call: Callable[[], R], default: R) -> R:
     """What the application's own code (``__str__``, ``model_dump``) gives back, or ``default`` where it raises.
 

@@ -20,7 +20,7 @@ _log = logging.getLogger("spanloom")
 
 
 class Instrumentor(BaseInstrumentor):  # pyright: ignore[reportUntypedBaseClass]
-    """``instrument(tracer_provider=, meter_provider=)`` and ``uninstrument()``, as OpenTelemetry has them."""
+    """``instrument(tracer_provider=, meter_provider=, logger_provider=)`` and ``uninstrument()`` of OpenTelemetry."""
 
     scope: ClassVar[str]
     entry_point: ClassVar[str]
@@ -50,7 +50,8 @@ class Instrumentor(BaseInstrumentor):  # pyright: ignore[reportUntypedBaseClass]
                 super().instrument(skip_dep_check=True, **kwargs)
 
     def _instrument(self, **kwargs: Any) -> None:
-        telemetry = Telemetry(self.scope, kwargs.get("tracer_provider"), kwargs.get("meter_provider"))
+        providers = (kwargs.get(f"{kind}_provider") for kind in ("tracer", "meter", "logger"))
+        telemetry = Telemetry(self.scope, *providers)
         self._telemetry = telemetry
         self._patches = Patches(self.targets(telemetry))
         self._patches.register()

@@ -14,27 +14,32 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from opentelemetry import context as otel
-from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from spanloom.genai import _context
+from spanloom.genai._capture import IN_EVENTS, ON_SPANS, capture_for
 from spanloom.genai._content import as_text
-from spanloom.genai._guard import guard
+from spanloom.genai._guard import attempt, tolerant
+from spanloom.genai._roots import totals_around
 from spanloom.genai._totals import Totals
 from spanloom.semconv import Error
 
 if TYPE_CHECKING:
-    from opentelemetry.context import Context
     from opentelemetry.trace import Span
 
     from spanloom.genai._telemetry import Telemetry
 
 _MAX_STATUS_CHARS = 1024
+_ENDED = Context()
 
 
 def error_type(error: BaseException) -> str:
-    """The conventions' ``error.type``: the qualified class name, without ``builtins``."""
-    kind = type(error)
+    """The conventions' ``error.type``: the qualified class name, without ``builtins``; a class may hide it."""
+    return tolerant(lambda: _qualified(type(error)), Error.OTHER)
+
+
+def _qualified(kind: type) -> str:
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
@@ -46,47 +51,58 @@ class Invocation:
         "_end_right",
         "_started_ns",
         "_token",
+        "around",
         "attributes",
+        "capture",
+        "captures_content",
         "error_type",
         "parent",
+        "recording",
         "span",
         "telemetry",
         "totals",
     )
 
     kind: ClassVar[SpanKind] = SpanKind.INTERNAL
+    # True where instrumentors below must not record a model call once more.
+    is_inference: ClassVar[bool] = False
 
-    def __init__(self, telemetry: Telemetry, name: str, at_start: Mapping[str, Any]) -> None:
-        """Start the span. ``at_start`` holds the attributes that samplers may use."""
+    def __init__(self, telemetry: Telemetry, name: str, at_start: Mapping[str, Any], owner: object = None) -> None:
+        """Start the span. ``at_start`` holds the attributes that samplers may use; ``owner`` is the calling client."""
+        context = otel.get_current()
         self.telemetry = telemetry
         self.attributes: dict[str, Any] = {}
         self.error_type: str | None = None
-        self.parent = _context.current()
-        self.totals = Totals(self.parent.totals if self.parent is not None else None)
+        self.parent = _context.current(context)
+        # Where this one's own contribution goes, and where those of the calls below it add up.
+        self.around: Totals | None = self.parent.totals if self.parent is not None else totals_around(context)
+        self.totals: Totals | None = self._make_totals(self.around)
         self._token: Token[Context] | None = None
         # Whoever takes the one item ends the span. No lock: the garbage collector may come at any point.
         self._end_right = [True]
         # The span is made without being current, so that a fault here leaves nothing attached.
-        self.span: Span = telemetry.tracer.start_span(name, kind=self.kind, attributes=at_start)
-        self._context = self._make_context(_context.holding(self, trace.set_span_in_context(self.span)))
+        self.span: Span = telemetry.tracer.start_span(
+            name, context, self.kind, telemetry.spelling.of(at_start) if telemetry.spelling else at_start
+        )
+        # A span that nobody keeps gets no content work at all.
+        self.recording = self.span.is_recording()
+        # Flags: where content goes; `captures_content` is what plugins ask before they read any.
+        self.capture = capture_for(telemetry.capture, owner, context)
+        self.captures_content = self.recording and (self.capture != 0 or telemetry.completion is not None)
+        self._context = _context.inside(self, self.span, context, self.is_inference)
         self._started_ns = time.perf_counter_ns()
 
-    def _make_context(self, context: Context) -> Context:
-        """What code below sees; model calls add that they record the inference."""
-        return context
-
-    @property
-    def captures_content(self) -> bool:
-        """True where content work is worth doing: switched on, and somebody keeps the span."""
-        return self.telemetry.capture_content and self.span.is_recording()
+    def _make_totals(self, around: Totals | None) -> Totals | None:
+        return Totals(around)
 
     @property
     def ended(self) -> bool:
+        """True from the first ``stop`` or ``fail`` on."""
         return not self._end_right
 
     @property
     def context(self) -> Context:
-        """The context in which code below this invocation runs."""
+        """The context in which code below this invocation runs; empty after its end."""
         return self._context
 
     def __enter__(self) -> None:
@@ -107,45 +123,68 @@ class Invocation:
 
     def stop(self) -> None:
         """End it well. Status stays unset, as the conventions ask."""
-        self._end(None)
+        self._end()
 
     def fail(self, error: BaseException) -> None:
         """End it with status ERROR and ``error.type``; the exception's text only where content is switched on."""
-        self._end(error)
+        if self._end_right:
+            self._end(error_type(error), error)
 
-    def _end(self, error: BaseException | None) -> None:
+    def fail_as(self, kind: str, message: str | None = None) -> None:
+        """End it with status ERROR for a failure that was reported, not raised (``kind`` becomes ``error.type``)."""
+        self._end(kind, message)
+
+    def _end(self, kind: str | None = None, error: BaseException | str | None = None) -> None:
         try:
             self._end_right.pop()
         except IndexError:
             return
         duration_s = self.elapsed_s()
-        if error is not None:
-            self._mark(error)
         # Each step on its own: a fault in one may cost its attributes, never the end of the span.
-        with guard("genai.finish"):
-            self._finish()
-        with guard("genai.attributes"):
-            if self.span.is_recording():
-                with guard("genai.final_attributes"):
-                    self.attributes.update(self._final_attributes())
-                self.span.set_attributes(self.attributes)
-        with guard("genai.end"):
-            self.span.end()
-        with guard("genai.metrics"):
-            self._record(duration_s)
+        if kind is not None:
+            attempt("genai.status", self._mark, kind, error)
+        attempt("genai.finish", self._finish)
+        if self.recording:
+            attempt("genai.attributes", self._write)
+        attempt("genai.end", self.span.end)
+        attempt("genai.metrics", self._record, duration_s)
+        if isinstance(error, BaseException):
+            attempt("genai.exception_event", self._tell_exception, error)
+        # The context refers to us: without it, what the call was given is freed now, not by a later collection.
+        self._context = _ENDED
 
-    def _mark(self, error: BaseException) -> None:
-        with guard("genai.status"):
-            self.attributes[Error.TYPE] = self.error_type = error_type(error)
-            description = as_text(error)[:_MAX_STATUS_CHARS] if self.telemetry.capture_content else None
-            self.span.set_status(Status(StatusCode.ERROR, description))
+    def _mark(self, kind: str, error: BaseException | str | None) -> None:
+        self.attributes[Error.TYPE] = self.error_type = kind
+        told = self.capture & ON_SPANS and error is not None
+        self.span.set_status(Status(StatusCode.ERROR, as_text(error)[:_MAX_STATUS_CHARS] if told else None))
 
     def _finish(self) -> None:
         """Work that must happen for unsampled calls as well."""
 
-    def _final_attributes(self) -> Mapping[str, Any]:
-        """Attributes known at the end; only asked of recording spans."""
-        return self.totals.attributes()
+    def _write(self) -> None:
+        """Everything that is known at the end, in one step. Only of recording spans."""
+        attributes = self.attributes
+        attempt("genai.final_attributes", self._add_final, attributes)
+        spelling = self.telemetry.spelling
+        self.span.set_attributes(spelling.of(attributes) if spelling else attributes)
+
+    def _add_final(self, attributes: dict[str, Any]) -> None:
+        """Attributes known at the end."""
+        if self.totals is not None:
+            attributes.update(self.totals.attributes())
 
     def _record(self, duration_s: float) -> None:
         """Metrics: for every call, sampled or not."""
+
+    def _tell_exception(self, error: BaseException) -> None:
+        """The conventions' event for a failed call to a provider."""
+
+    @property
+    def on_span(self) -> bool:
+        """True where content belongs on the span."""
+        return self.recording and bool(self.capture & ON_SPANS)
+
+    @property
+    def in_events(self) -> bool:
+        """True where content belongs into events."""
+        return self.recording and bool(self.capture & IN_EVENTS)

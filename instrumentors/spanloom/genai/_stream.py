@@ -18,8 +18,8 @@ from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
+from spanloom.genai._calls import Inference
 from spanloom.genai._guard import guard, guarded
-from spanloom.genai._kinds import Inference
 from spanloom.semconv import Spanloom
 
 T = TypeVar("T")

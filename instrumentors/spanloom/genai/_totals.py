@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections import deque
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from spanloom.semconv import Spanloom
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
 
 # Reentrant, because the garbage collector may run inside a block and end a dropped generator's span, which adds or
 # reads in the same thread. Such an addition waits in ``_waiting`` until the block below it has finished its own.
@@ -30,28 +35,44 @@ if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
 
 @dataclass(frozen=True)
 class Contribution:
-    """What one inference adds to everything above it. Unknown tokens add nothing; an unknown price is counted."""
+    """What one call adds to everything above it. Unknown tokens add nothing; an unknown price is counted."""
 
     input_tokens: int | None = None
     output_tokens: int | None = None
     cache_hits: int = 0
     cost_usd: float | None = None
     unpriced: bool = False
+    # 0 for what is no LLM call, but has tokens or a price (embeddings).
+    llm_calls: int = 1
+    tool_calls: int = 0
 
 
 class Totals:
-    """Sums of the inferences below one span. Exact under threads: one short lock, never held while calling out."""
+    """Sums of the calls below one span. Exact under threads: one short lock, never held while calling out."""
 
-    __slots__ = ("_cost", "_parent", "cache_hits", "input_tokens", "llm_calls", "output_tokens", "unpriced_calls")
+    __slots__ = (
+        "_cost",
+        "_parent",
+        "_version",
+        "cache_hits",
+        "input_tokens",
+        "llm_calls",
+        "output_tokens",
+        "tool_calls",
+        "unpriced_calls",
+    )
 
     def __init__(self, parent: Totals | None) -> None:
         self._parent = parent
+        # How often something was added.
+        self._version = 0
         # Sums of binary fractions are exact; adding floats would depend on the order in which threads finish.
         self._cost: Fraction | None = None
         # None until a call below has told its tokens: a sum of nothing known is not 0.
         self.input_tokens: int | None = None
         self.output_tokens: int | None = None
         self.llm_calls = 0
+        self.tool_calls = 0
         self.cache_hits = 0
         self.unpriced_calls = 0
 
@@ -59,6 +80,13 @@ class Totals:
         """Add to this level and to every level above it."""
         _waiting.append((self, one))
         _settle()
+        top = self
+        while top._parent is not None:
+            top = top._parent
+        top.publish()
+
+    def publish(self) -> None:
+        """Write the sums where nobody else will. Our own spans get them at their end."""
 
     def take_through(self, one: Contribution) -> None:
         """Add to this level and those above; only for ``_settle``, under the lock."""
@@ -69,7 +97,9 @@ class Totals:
             level = level._parent
 
     def _take(self, one: Contribution, cost: Fraction | None) -> None:
-        self.llm_calls += 1
+        self._version += 1
+        self.llm_calls += one.llm_calls
+        self.tool_calls += one.tool_calls
         self.input_tokens = _plus(self.input_tokens, one.input_tokens)
         self.output_tokens = _plus(self.output_tokens, one.output_tokens)
         self.cache_hits += one.cache_hits
@@ -77,14 +107,23 @@ class Totals:
         if cost is not None:
             self._cost = cost if self._cost is None else self._cost + cost
 
-    def attributes(self) -> dict[str, int | float]:
-        """``spanloom.subtree.*``; empty where no model was called below. What nobody told is left out."""
+    def calls(self) -> tuple[int, int]:
+        """LLM calls and tool calls below."""
         _settle()
         with _lock:
-            if not self.llm_calls:
+            return self.llm_calls, self.tool_calls
+
+    def attributes(self) -> dict[str, int | float]:
+        """``spanloom.subtree.*``; empty where no model was called below. What nobody told is left out.
+
+        Tools are counted for the agents' metrics alone: a tool below is seen in the tree.
+        """
+        _settle()
+        with _lock:
+            if not self._version:
                 return {}
             rows = (
-                (Spanloom.SUBTREE_LLM_CALLS, self.llm_calls),
+                (Spanloom.SUBTREE_LLM_CALLS, self.llm_calls or None),
                 (Spanloom.SUBTREE_INPUT_TOKENS, self.input_tokens),
                 (Spanloom.SUBTREE_OUTPUT_TOKENS, self.output_tokens),
                 (Spanloom.SUBTREE_CACHE_HITS, self.cache_hits or None),
@@ -92,6 +131,25 @@ class Totals:
                 (Spanloom.SUBTREE_UNPRICED_CALLS, self.unpriced_calls or None),
             )
             return {name: value for name, value in rows if value is not None}
+
+
+class RootTotals(Totals):
+    """Sums for a span that is not ours: its end is not ours to see, so they are written as they change."""
+
+    __slots__ = ("__weakref__", "_span")
+
+    def __init__(self, span: Span) -> None:
+        super().__init__(None)
+        # Weak: the totals are kept by the span.
+        self._span = weakref.ref(span)
+
+    def publish(self) -> None:
+        """Write the sums onto the span, unless it has ended. The last one to write has the newest sums."""
+        span = self._span()
+        written = -1
+        while span is not None and written != self._version and span.is_recording():
+            written = self._version
+            span.set_attributes(self.attributes())
 
 
 def _plus(known: int | None, more: int | None) -> int | None:

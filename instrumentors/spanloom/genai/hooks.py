@@ -1,20 +1,42 @@
-"""The only door of the core for other rooms (cost, sampling, the workbench): see every call at its end.
+"""The only door of the core for other rooms (cost, sampling, the workbench): before a call, and at its end.
+
+A *gate* is asked before each call to a provider, in the order of registration. It may refuse the call by returning an
+exception, which the application gets in the place of an answer; the call's span fails with it.
 
 A *finisher* is given each finished model call before its span ends, in the order of registration. It may write span
-attributes and say what the call cost. It runs in the caller's thread, so it must be quick; a fault in it costs its own
-contribution only.
+attributes and say what the call cost. Both run in the caller's thread, so they must be quick; a fault in one costs its
+own contribution only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from spanloom.genai import _registry
+from spanloom.genai._calls import ClientCall
+from spanloom.genai._context import current
 from spanloom.genai._guard import guard, report
+from spanloom.genai._roots import span_started
 from spanloom.genai._stream import end_open_streams
 
-__all__ = ["FinishedCall", "Finisher", "UsageView", "add_finisher", "end_open_streams", "guard", "report"]
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+
+__all__ = [
+    "FinishedCall",
+    "Finisher",
+    "Gate",
+    "PendingCall",
+    "UsageView",
+    "add_finisher",
+    "add_gate",
+    "blocks_propagation",
+    "end_open_streams",
+    "guard",
+    "report",
+    "span_started",
+]
 
 
 class UsageView(Protocol):
@@ -32,11 +54,27 @@ class UsageView(Protocol):
     def reasoning_output_tokens(self) -> int | None: ...
 
 
+class PendingCall(Protocol):
+    """A call that is about to be made. ``attributes`` goes onto the span; the rest is to be read.
+
+    ``operation`` is ``None`` for what the conventions have no operation for.
+    """
+
+    @property
+    def operation(self) -> str | None: ...
+    @property
+    def provider(self) -> str | None: ...
+    @property
+    def server_address(self) -> str | None: ...
+    @property
+    def attributes(self) -> dict[str, Any]: ...
+
+
 class FinishedCall(Protocol):
     """A finished model call. ``attributes`` goes onto the span; the rest is to be read."""
 
     @property
-    def operation(self) -> str: ...
+    def operation(self) -> str | None: ...
     @property
     def provider(self) -> str | None: ...
     @property
@@ -63,7 +101,24 @@ class FinishedCall(Protocol):
         ...
 
 
+Gate = Callable[[PendingCall], "BaseException | None"]
 Finisher = Callable[[FinishedCall], None]
+
+
+def add_gate(gate: Gate) -> Callable[[], None]:
+    """Register a gate; the returned function takes it out again (twice is harmless)."""
+    _registry.gates = (*_registry.gates, gate)
+
+    def remove() -> None:
+        _registry.gates = tuple(one for one in _registry.gates if one is not gate)
+
+    return remove
+
+
+def blocks_propagation(context: Context | None = None) -> bool:
+    """True where code runs on behalf of a call whose host must not get our trace context."""
+    call = current(context)
+    return isinstance(call, ClientCall) and not call.propagates
 
 
 def add_finisher(finisher: Finisher) -> Callable[[], None]:

@@ -1,7 +1,8 @@
 """Every attribute, metric, event and span name that spanloom writes or reads, as data.
 
-Source: the OpenTelemetry GenAI conventions' main branch (autumn 2026). Names which are not in the registry yet stand in
-``_extensions`` with their source. Nothing in here imports anything beyond the standard library.
+Source: the OpenTelemetry GenAI conventions' main branch (autumn 2026), from which ``_names`` and ``_metrics`` are
+generated (``make semconv``). Names that are not in the registry yet stand in ``_extensions`` and ``_own_metrics`` with
+their source. Nothing in here imports anything beyond the standard library.
 """
 
 from __future__ import annotations
@@ -9,31 +10,71 @@ from __future__ import annotations
 from spanloom.semconv import _extensions as extensions
 from spanloom.semconv import _metrics as metrics
 from spanloom.semconv import _names as names
-from spanloom.semconv._extensions import DSpy, Spanloom
-from spanloom.semconv._metrics import MetricSpec
-from spanloom.semconv._names import SCHEMA_URL, Error, GenAI, HTTPServer, OpenAI, Operation, Provider, Server, span_name
+from spanloom.semconv._extensions import DSpy, HTTPServer, OtherProvider, Spanloom
+from spanloom.semconv._names import (
+    SCHEMA_URL,
+    ApiType,
+    Client,
+    Error,
+    Event,
+    Exceptions,
+    FinishReason,
+    GenAI,
+    JsonRpc,
+    Mcp,
+    Modality,
+    Network,
+    OpenAI,
+    Operation,
+    OutputType,
+    Provider,
+    ResponseStatus,
+    Rpc,
+    Server,
+    TokenType,
+    ToolType,
+)
 from spanloom.semconv._options import OPTIONS, Option, OptionError, choice_of, flag, integer, names_of, text
+from spanloom.semconv._rules import OLD_ATTRIBUTES, modes, span_name
+from spanloom.semconv._spec import MetricSpec
 
 __all__ = [
+    "OLD_ATTRIBUTES",
     "OPTIONS",
     "SCHEMA_URL",
+    "ApiType",
+    "Client",
     "DSpy",
     "Error",
+    "Event",
+    "Exceptions",
+    "FinishReason",
     "GenAI",
     "HTTPServer",
+    "JsonRpc",
+    "Mcp",
     "MetricSpec",
+    "Modality",
+    "Network",
     "OpenAI",
     "Operation",
     "Option",
     "OptionError",
+    "OtherProvider",
+    "OutputType",
     "Provider",
+    "ResponseStatus",
+    "Rpc",
     "Server",
     "Spanloom",
+    "TokenType",
+    "ToolType",
     "choice_of",
     "extensions",
     "flag",
     "integer",
     "metrics",
+    "modes",
     "names",
     "names_of",
     "span_name",

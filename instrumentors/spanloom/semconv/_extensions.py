@@ -24,8 +24,95 @@ class Spanloom:
     # Ours: how a streamed call ended when its reader did not see the end: "closed", "cancelled" or "dropped".
     STREAM_END = "spanloom.stream.end"
     STREAM_CHUNKS = "spanloom.stream.chunks"
+    # Ours: seconds between two chunks of the stream.
+    STREAM_CHUNK_INTERVAL_MIN_S = "spanloom.stream.chunk_interval_min_s"
+    STREAM_CHUNK_INTERVAL_MEAN_S = "spanloom.stream.chunk_interval_mean_s"
+    STREAM_CHUNK_INTERVAL_MAX_S = "spanloom.stream.chunk_interval_max_s"
+
+    # Ours: the path below the base URL, of calls that the conventions have no operation for.
+    OPENAI_ENDPOINT = "spanloom.openai.endpoint"
+    # Ours: HTTP requests made for one call, the first one and its retries.
+    REQUEST_ATTEMPTS = "spanloom.request.attempts"
+    # Ours, from headers of the response: x-request-id (or apim-request-id), openai-processing-ms,
+    # x-ratelimit-remaining-*.
+    RESPONSE_REQUEST_ID = "spanloom.response.request_id"
+    RESPONSE_PROCESSING_S = "spanloom.response.processing_s"
+    RATELIMIT_REMAINING_REQUESTS = "spanloom.ratelimit.remaining_requests"
+    RATELIMIT_REMAINING_TOKENS = "spanloom.ratelimit.remaining_tokens"
+    # Ours: true where the response is made in the background, and this call only started it.
+    RESPONSE_BACKGROUND = "spanloom.response.background"
+
     # Ours: the place in our code where a fault was caught (attribute of spanloom.internal.errors).
     PLACE = "spanloom.place"
+
+
+class OtherProvider:
+    """Providers without a value in the registry, which is open: as LiteLLM 1.83 spells them, unless said otherwise.
+
+    LiteLLM's are the names that most programs already write before the model (``together_ai/...``), and the ones that
+    the price table is asked with.
+    """
+
+    # Aggregators and gateways.
+    CLOUDFLARE = "cloudflare"
+    GITHUB = "github"
+    GITHUB_COPILOT = "github_copilot"
+    HUGGINGFACE = "huggingface"
+    OPENROUTER = "openrouter"
+    VERCEL_AI_GATEWAY = "vercel_ai_gateway"
+    # Hosts of models.
+    AI21 = "ai21"
+    BASETEN = "baseten"
+    CEREBRAS = "cerebras"
+    CHUTES = "chutes"
+    DASHSCOPE = "dashscope"
+    DATABRICKS = "databricks"
+    DEEPINFRA = "deepinfra"
+    FEATHERLESS_AI = "featherless_ai"
+    FIREWORKS_AI = "fireworks_ai"
+    FRIENDLIAI = "friendliai"
+    HYPERBOLIC = "hyperbolic"
+    LAMBDA_AI = "lambda_ai"
+    META_LLAMA = "meta_llama"
+    MINIMAX = "minimax"
+    NEBIUS = "nebius"
+    NOVITA = "novita"
+    NSCALE = "nscale"
+    # The product's name (NIM), as LiteLLM has it: NVIDIA makes more than one thing.
+    NVIDIA = "nvidia_nim"
+    OVHCLOUD = "ovhcloud"
+    SAMBANOVA = "sambanova"
+    SNOWFLAKE = "snowflake"
+    TOGETHER_AI = "together_ai"
+    VOLCENGINE = "volcengine"
+    WANDB = "wandb"
+    ZAI = "zai"
+    # Servers that one runs oneself.
+    DOCKER_MODEL_RUNNER = "docker_model_runner"
+    LITELLM_PROXY = "litellm_proxy"
+    # Not in LiteLLM; the project's own name (llama.cpp) in the registry's way of writing.
+    LLAMA_CPP = "llama_cpp"
+    LLAMAFILE = "llamafile"
+    LM_STUDIO = "lm_studio"
+    OLLAMA = "ollama"
+    # Not in LiteLLM; the project's own name.
+    SGLANG = "sglang"
+    VLLM = "vllm"
+    XINFERENCE = "xinference"
+
+
+class HTTPServer:
+    """What is read from, or told beside, HTTP: the core conventions' stable and older names."""
+
+    METHOD = "http.request.method"
+    METHOD_OLD = "http.method"
+    ROUTE = "http.route"
+    TARGET_OLD = "http.target"
+    URL = "url.full"
+    URL_OLD = "http.url"
+    URL_PATH = "url.path"
+    STATUS_CODE = "http.response.status_code"
+    STATUS_CODE_OLD = "http.status_code"
 
 
 class DSpy:

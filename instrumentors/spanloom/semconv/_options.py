@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 _log = logging.getLogger("spanloom")
 
@@ -22,8 +21,7 @@ class OptionError(ValueError):
     """A setting has a value that nobody can act on; the message names the setting and the cure."""
 
 
-@dataclass(frozen=True)
-class Option:
+class Option(NamedTuple):
     """One setting. ``unit`` is empty for plain numbers; ``choices`` only for ``type="choice"``."""
 
     name: str
@@ -35,7 +33,8 @@ class Option:
     since: str = "0.1.0"
 
 
-_MIB = 1024 * 1024
+_KIB = 1024
+_MIB = 1024 * _KIB
 _MAX_DIGITS = 18
 
 _TABLE = (
@@ -43,8 +42,71 @@ _TABLE = (
         "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT",
         "choice",
         "NO_CONTENT",
-        "Whether prompts, answers, tool arguments and results are written to spans.",
+        "Whether prompts, answers, tool arguments and results are written, and to what.",
         choices=("NO_CONTENT", "SPAN_ONLY", "EVENT_ONLY", "SPAN_AND_EVENT", "TRUE", "FALSE"),
+    ),
+    Option(
+        "OTEL_INSTRUMENTATION_GENAI_EMIT_EVENT",
+        "choice",
+        "AUTO",
+        "Whether each inference emits its details as an event; `AUTO` does where the content mode asks for events.",
+        choices=("AUTO", "TRUE", "FALSE"),
+    ),
+    Option(
+        "OTEL_INSTRUMENTATION_GENAI_COMPLETION_HOOK",
+        "text",
+        "",
+        "Name of the entry point (group `opentelemetry_genai_completion_hook`) that is given each call's content.",
+    ),
+    Option(
+        "OTEL_SEMCONV_STABILITY_OPT_IN",
+        "names",
+        "",
+        "`gen_ai/dup` writes the names of the conventions v1.41 beside the current ones, `gen_ai/old` instead of them.",
+    ),
+    Option(
+        "SPANLOOM_CONTENT_MAX_BYTES",
+        "integer",
+        str(256 * _KIB),
+        "Size of one content attribute; what is longer is cut inside its longest parts and marked.",
+        unit="bytes",
+    ),
+    Option(
+        "SPANLOOM_CHUNK_HISTOGRAM",
+        "flag",
+        "off",
+        "Record the time between streamed chunks as a metric, one record a chunk.",
+    ),
+    Option(
+        "SPANLOOM_ON_CONFLICT",
+        "choice",
+        "YIELD",
+        "Where another instrumentation of the same library is active: let it record, record instead of it, or both.",
+        choices=("YIELD", "LEAD", "BOTH"),
+    ),
+    Option(
+        "SPANLOOM_PROVIDER_HOSTS",
+        "names",
+        "",
+        "Providers of hosts that spanloom does not know: `host=provider`, exact or `*.suffix`, comma separated.",
+    ),
+    Option(
+        "SPANLOOM_PROPAGATE_HOSTS",
+        "names",
+        "",
+        "Hosts of model servers that are sent `traceparent`: exact or `*.suffix`, comma separated.",
+    ),
+    Option(
+        "SPANLOOM_OPENAI_STREAM_USAGE",
+        "flag",
+        "off",
+        "Ask for token counts on each streamed chat and keep the extra chunk from the reader.",
+    ),
+    Option(
+        "SPANLOOM_OPENAI_RATE_LIMITS",
+        "flag",
+        "off",
+        "Write the remaining requests and tokens that the provider's headers tell to the span.",
     ),
     Option(
         "SPANLOOM_TOOLS",
@@ -118,9 +180,14 @@ def names_of(name: str) -> list[str]:
 _FLAGS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 
 
+def warn_once(name: str, value: str, wanted: str, instead: str) -> None:
+    """Say once what is wrong with a value, and what is taken instead."""
+    if (name, value) not in _warned:
+        _warned.add((name, value))
+        _log.warning("%s=%r is not %s; using %s", name, value, wanted, instead)
+
+
 def _refused(option: Option, value: str, wanted: str) -> str:
-    """Say once what is wrong with a value and fall back to the default."""
-    if (option.name, value) not in _warned:
-        _warned.add((option.name, value))
-        _log.warning("%s=%r is not %s; using %r", option.name, value, wanted, option.default)
+    """Fall back to the default."""
+    warn_once(option.name, value, wanted, repr(option.default))
     return option.default

@@ -1,0 +1,55 @@
+"""The local root span: the outermost span of this process around a call, made by whomever. It gets the roll-up, too.
+
+A span does not know its ancestors. Where the distribution's span processor runs, each span is told its root as it
+starts; without it, only a span that is a root itself is recognised.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import trace
+
+from spanloom.genai._guard import guarded
+from spanloom.genai._totals import RootTotals, Totals
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Span
+
+_MARK = "_spanloom_local_root"
+_UNKNOWN = object()
+# Bounded by the spans that are open: the totals go with their span.
+_totals: weakref.WeakKeyDictionary[Span, RootTotals] = weakref.WeakKeyDictionary()
+
+
+@guarded("genai.roots.started")
+def span_started(span: Span, parent_context: Context | None) -> None:
+    """Note a new span's local root. For a span processor's ``on_start``."""
+    parent = trace.get_current_span(parent_context)
+    if parent is trace.INVALID_SPAN or parent.get_span_context().is_remote:
+        return
+    setattr(span, _MARK, getattr(parent, _MARK, parent))
+
+
+def local_root(span: Span) -> Span | None:
+    """The root around ``span``, itself included; ``None`` where nobody can tell."""
+    noted = getattr(span, _MARK, None)
+    if noted is not None:
+        return noted
+    parent: Any = getattr(span, "parent", _UNKNOWN)
+    return span if parent is None or getattr(parent, "is_remote", False) else None
+
+
+def totals_around(context: Context) -> Totals | None:
+    """The totals of the local root span around here; ``None`` where there is none that is being recorded."""
+    span = trace.get_current_span(context)
+    if span is trace.INVALID_SPAN:
+        return None
+    root = local_root(span)
+    if root is None or not root.is_recording():
+        return None
+    known = _totals.get(root)
+    # Two threads may come here at once: one of theirs stays.
+    return known if known is not None else _totals.setdefault(root, RootTotals(root))

@@ -1,0 +1,118 @@
+"""Token counts of one call, and what a call goes to: plain values that plugins fill in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from spanloom.semconv import GenAI
+
+# In the order of ``Tally``'s counters: input, output, cache read, cache write, reasoning.
+Counts = tuple[int | None, int | None, int | None, int | None, int | None]
+
+
+@dataclass
+class Usage:
+    """Token counts of one call as the provider reported them; ``None`` where it did not.
+
+    Input includes cached tokens, output includes reasoning. Those by modality are parts of them.
+    """
+
+    __slots__ = (
+        "audio_input_tokens",
+        "audio_output_tokens",
+        "cache_read_input_tokens",
+        "cache_write_input_tokens",
+        "image_input_tokens",
+        "image_output_tokens",
+        "input_tokens",
+        "output_tokens",
+        "reasoning_output_tokens",
+        "text_input_tokens",
+        "text_output_tokens",
+    )
+
+    def __init__(
+        self,
+        input_tokens: int | None = None,
+        output_tokens: int | None = None,
+        cache_read_input_tokens: int | None = None,
+        cache_write_input_tokens: int | None = None,
+        reasoning_output_tokens: int | None = None,
+        *,
+        audio_input_tokens: int | None = None,
+        audio_output_tokens: int | None = None,
+        image_input_tokens: int | None = None,
+        image_output_tokens: int | None = None,
+        text_input_tokens: int | None = None,
+        text_output_tokens: int | None = None,
+    ) -> None:
+        self.input_tokens = input_tokens
+        self.output_tokens = output_tokens
+        self.cache_read_input_tokens = cache_read_input_tokens
+        self.cache_write_input_tokens = cache_write_input_tokens
+        self.reasoning_output_tokens = reasoning_output_tokens
+        self.audio_input_tokens = audio_input_tokens
+        self.audio_output_tokens = audio_output_tokens
+        self.image_input_tokens = image_input_tokens
+        self.image_output_tokens = image_output_tokens
+        self.text_input_tokens = text_input_tokens
+        self.text_output_tokens = text_output_tokens
+
+    def attributes(self) -> dict[str, int]:
+        """``gen_ai.usage.*`` for what is known; a reported 0 is data, an absent count is not."""
+        found: dict[str, int] = {}
+        for slot, name in _ATTRIBUTES:
+            count = getattr(self, slot)
+            if count is not None:
+                found[name] = count
+        return found
+
+    def by_modality(self) -> Iterator[tuple[str, Counts]]:
+        """The counts for each modality that was told, and for ``unknown`` what is left of the whole."""
+        given, made = self.input_tokens, self.output_tokens
+        # Most providers tell none.
+        for modality, tokens_in, tokens_out in self._told():
+            yield modality, (tokens_in, tokens_out, None, None, None)
+            given, made = _less(given, tokens_in), _less(made, tokens_out)
+        rest = given, made, self.cache_read_input_tokens, self.cache_write_input_tokens, self.reasoning_output_tokens
+        yield "unknown", rest
+
+    def _told(self) -> list[tuple[str, int | None, int | None]]:
+        rows = (
+            ("audio", self.audio_input_tokens, self.audio_output_tokens),
+            ("image", self.image_input_tokens, self.image_output_tokens),
+            ("text", self.text_input_tokens, self.text_output_tokens),
+        )
+        return [row for row in rows if row[1] is not None or row[2] is not None]
+
+
+def _less(whole: int | None, part: int | None) -> int | None:
+    """What is left; where nothing is, there is no count for it. A part greater than the whole leaves nothing."""
+    if whole is None or part is None:
+        return whole
+    return whole - part if whole > part else None
+
+
+_ATTRIBUTES = (
+    ("input_tokens", GenAI.USAGE_INPUT_TOKENS),
+    ("output_tokens", GenAI.USAGE_OUTPUT_TOKENS),
+    ("cache_read_input_tokens", GenAI.USAGE_CACHE_READ_INPUT_TOKENS),
+    ("cache_write_input_tokens", GenAI.USAGE_CACHE_WRITE_INPUT_TOKENS),
+    ("reasoning_output_tokens", GenAI.USAGE_REASONING_OUTPUT_TOKENS),
+    ("audio_input_tokens", GenAI.USAGE_AUDIO_INPUT_TOKENS),
+    ("audio_output_tokens", GenAI.USAGE_AUDIO_OUTPUT_TOKENS),
+    ("image_input_tokens", GenAI.USAGE_IMAGE_INPUT_TOKENS),
+    ("image_output_tokens", GenAI.USAGE_IMAGE_OUTPUT_TOKENS),
+    ("text_input_tokens", GenAI.USAGE_TEXT_INPUT_TOKENS),
+    ("text_output_tokens", GenAI.USAGE_TEXT_OUTPUT_TOKENS),
+)
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Whom a client call goes to. ``port`` only together with an address."""
+
+    provider: str | None = None
+    address: str | None = None
+    port: int | None = None

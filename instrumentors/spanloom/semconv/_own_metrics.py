@@ -1,0 +1,46 @@
+"""Instruments that the registry does not have (yet), each with its source."""
+
+from __future__ import annotations
+
+from spanloom.semconv._extensions import Spanloom
+from spanloom.semconv._names import Error, GenAI, Server
+from spanloom.semconv._spec import Level, MetricSpec
+
+# What every metric of a model call has.
+_CALL: dict[str, Level] = {
+    Error.TYPE: "conditionally_required",
+    GenAI.OPERATION_NAME: "required",
+    GenAI.PROVIDER_NAME: "conditionally_required",
+    GenAI.REQUEST_MODEL: "conditionally_required",
+    GenAI.RESPONSE_MODEL: "recommended",
+    Server.ADDRESS: "recommended",
+    Server.PORT: "conditionally_required",
+}
+# One call costs between a thousandth of a cent and some dollars: half decades.
+_USD = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0)
+
+# semantic-conventions-genai#443 (open).
+OPERATION_COST = MetricSpec(
+    "gen_ai.client.operation.cost",
+    "{USD}",
+    "histogram",
+    "Cost of one operation.",
+    _USD,
+    {**_CALL, Spanloom.COST_CURRENCY: "required"},
+)
+INTERNAL_ERRORS = MetricSpec(
+    "spanloom.internal.errors",
+    "{error}",
+    "counter",
+    "Faults of spanloom itself that were kept from the application.",
+    attributes={Spanloom.PLACE: "required"},
+)
+UNPRICED_OPERATIONS = MetricSpec(
+    "spanloom.cost.unpriced.operations",
+    "{operation}",
+    "counter",
+    "Model calls whose cost nobody can know.",
+    attributes={**_CALL, Spanloom.COST_STATUS: "required"},
+)
+
+EXTENSIONS = (OPERATION_COST, INTERNAL_ERRORS, UNPRICED_OPERATIONS)
