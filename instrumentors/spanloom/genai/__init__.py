@@ -1,19 +1,27 @@
-"""The core: one lifecycle for every recorded call. Plugins build on it; other rooms use ``genai.hooks`` only."""
+"""The core: one lifecycle for every recorded call. Plugins build on it; other rooms use ``genai.hooks`` only.
+
+Each name is loaded when it is first asked for: a process that never imports an instrumented library, and so never
+records a call, pays for the base of the instrumentors only.
+"""
 
 from __future__ import annotations
 
-from spanloom.genai._calls import ClientCall, Embeddings, Endpoint, FetchResponse, Inference, ModelCall, Retrieval
-from spanloom.genai._capture import content
-from spanloom.genai._content import as_text, json_text
-from spanloom.genai._context import current, inference_is_recorded, is_suppressed
-from spanloom.genai._guard import guard, guarded
-from spanloom.genai._instrumentor import Instrumentor
-from spanloom.genai._invocation import Invocation, error_type
-from spanloom.genai._kinds import Agent, Step, ToolExecution, Workflow, enclosing_agent
-from spanloom.genai._patch import Target
-from spanloom.genai._stream import StreamWatch
-from spanloom.genai._telemetry import Telemetry
-from spanloom.genai._usage import Peer, Usage
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from spanloom.genai._calls import ClientCall, Embeddings, Endpoint, FetchResponse, Inference, ModelCall, Retrieval
+    from spanloom.genai._capture import content
+    from spanloom.genai._content import as_text, json_text
+    from spanloom.genai._context import current, inference_is_recorded, is_suppressed
+    from spanloom.genai._guard import guard, guarded
+    from spanloom.genai._instrumentor import Instrumentor
+    from spanloom.genai._invocation import Invocation, error_type
+    from spanloom.genai._kinds import Agent, Step, ToolExecution, Workflow, enclosing_agent
+    from spanloom.genai._patch import Target
+    from spanloom.genai._stream import StreamWatch
+    from spanloom.genai._telemetry import Telemetry
+    from spanloom.genai._usage import Peer, Usage
 
 __all__ = [
     "Agent",
@@ -45,3 +53,42 @@ __all__ = [
     "is_suppressed",
     "json_text",
 ]
+
+_HOMES = {
+    "Agent": "_kinds",
+    "ClientCall": "_calls",
+    "Embeddings": "_calls",
+    "Endpoint": "_calls",
+    "FetchResponse": "_calls",
+    "Inference": "_calls",
+    "Instrumentor": "_instrumentor",
+    "Invocation": "_invocation",
+    "ModelCall": "_calls",
+    "Peer": "_usage",
+    "Retrieval": "_calls",
+    "Step": "_kinds",
+    "StreamWatch": "_stream",
+    "Target": "_patch",
+    "Telemetry": "_telemetry",
+    "ToolExecution": "_kinds",
+    "Usage": "_usage",
+    "Workflow": "_kinds",
+    "as_text": "_content",
+    "content": "_capture",
+    "current": "_context",
+    "enclosing_agent": "_kinds",
+    "error_type": "_invocation",
+    "guard": "_guard",
+    "guarded": "_guard",
+    "inference_is_recorded": "_context",
+    "is_suppressed": "_context",
+    "json_text": "_content",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{home}"), name)
+    return value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -12,6 +11,9 @@ from spanloom.genai._guard import guard, tolerant
 from spanloom.genai._limit import within
 
 _MAX_DEPTH: Final = 24
+# Made once: `json.dumps` with options makes an encoder a call.
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+_encode_ascii = json.JSONEncoder(allow_nan=False).encode
 
 # Makes the content when it is wanted; plain values by preference, anything else is made plain.
 Content = Callable[[], Any]
@@ -67,9 +69,9 @@ def _size(text: str) -> int:
 
 
 def _dumped(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    text = _encode(value)
     # A lone surrogate cannot be exported: one such character would cost a whole batch.
-    return text if text.isascii() or _encodable(text) else json.dumps(value, allow_nan=False)
+    return text if text.isascii() or _encodable(text) else _encode_ascii(value)
 
 
 def _encodable(text: str) -> bool:
@@ -101,10 +103,16 @@ def _plain(value: Any, around: tuple[int, ...]) -> Any:
     if value is None or isinstance(value, (str, int)):
         return value
     if isinstance(value, (bytes, bytearray)):
-        return {"sha256": hashlib.sha256(value).hexdigest(), "bytes": len(value)}
+        return _digest(value)
     if len(around) >= _MAX_DEPTH or id(value) in around:
         return as_text(value)
     return _opened(value, (*around, id(value)))
+
+
+def _digest(value: bytes | bytearray) -> dict[str, Any]:
+    import hashlib  # loads OpenSSL: only where there are bytes
+
+    return {"sha256": hashlib.sha256(value).hexdigest(), "bytes": len(value)}
 
 
 def _opened(value: Any, around: tuple[int, ...]) -> Any:

@@ -15,9 +15,6 @@ from typing import Any, ParamSpec, TypeVar
 
 from opentelemetry import metrics
 
-from spanloom.semconv import Spanloom
-from spanloom.semconv import metrics as specs
-
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -27,16 +24,13 @@ LOG_EVERY_S = 60.0
 MAX_PLACES = 512
 
 _log = logging.getLogger("spanloom")
-_counter = metrics.get_meter("spanloom.genai").create_counter(
-    specs.INTERNAL_ERRORS.name, unit=specs.INTERNAL_ERRORS.unit, description=specs.INTERNAL_ERRORS.description
-)
 _last_logged: dict[str, float] = {}
 
 
 def report(place: str, error: BaseException) -> None:
     """Count a fault of ours, and log it unless this place was logged within the last minute."""
     try:
-        _counter.add(1, {Spanloom.PLACE: place})
+        _count(place)
         if _due(place):
             _log.warning(
                 "spanloom: internal fault in %s (%s: %s); the application is not affected, telemetry may be incomplete",
@@ -47,6 +41,21 @@ def report(place: str, error: BaseException) -> None:
             )
     except Exception:  # noqa: BLE001 - a broken meter, log handler or __str__ must not hurt either
         return
+
+
+@functools.cache
+def _counter() -> metrics.Counter:
+    """Made at the first fault: until then nobody needs it, nor the names."""
+    from spanloom.semconv import metrics as specs
+
+    spec = specs.INTERNAL_ERRORS
+    return metrics.get_meter("spanloom.genai").create_counter(spec.name, spec.unit, spec.description)
+
+
+def _count(place: str) -> None:
+    from spanloom.semconv import Spanloom
+
+    _counter().add(1, {Spanloom.PLACE: place})
 
 
 def _due(place: str) -> bool:

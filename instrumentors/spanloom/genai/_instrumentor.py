@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from abc import abstractmethod
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 from packaging.requirements import Requirement
@@ -14,7 +14,9 @@ from packaging.version import InvalidVersion
 
 from spanloom.genai._guard import guard
 from spanloom.genai._patch import Patches, Target
-from spanloom.genai._telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from spanloom.genai._telemetry import Telemetry
 
 _log = logging.getLogger("spanloom")
 
@@ -25,6 +27,9 @@ class Instrumentor(BaseInstrumentor):  # pyright: ignore[reportUntypedBaseClass]
     scope: ClassVar[str]
     entry_point: ClassVar[str]
     requires: ClassVar[tuple[str, ...]] = ()
+    # Modules of the library whose import starts the work: until then nothing but this class is loaded, and nothing is
+    # checked. Empty where an instrumentor starts at once.
+    modules: ClassVar[tuple[str, ...]] = ()
 
     _patches: Patches | None = None
     _telemetry: Telemetry | None = None
@@ -46,15 +51,25 @@ class Instrumentor(BaseInstrumentor):  # pyright: ignore[reportUntypedBaseClass]
         kwargs.pop("raise_exception_on_conflict", None)
         # Nothing of ours may stop the application's start: not a broken installation, not a provider that raises.
         with guard(f"genai.instrument:{self.entry_point}"):
-            if all(_fits(one, self.entry_point) for one in self.requires):
+            if self.modules or self._fits():
                 super().instrument(skip_dep_check=True, **kwargs)
 
+    def _fits(self) -> bool:
+        return all(_fits(one, self.entry_point) for one in self.requires)
+
     def _instrument(self, **kwargs: Any) -> None:
-        providers = (kwargs.get(f"{kind}_provider") for kind in ("tracer", "meter", "logger"))
-        telemetry = Telemetry(self.scope, *providers)
-        self._telemetry = telemetry
-        self._patches = Patches(self.targets(telemetry))
+        if self.modules:
+            self._patches = Patches(self.modules, lambda: self._make(kwargs) if self._fits() else ())
+        else:
+            self._patches = Patches.of(self._make(kwargs))
         self._patches.register()
+
+    def _make(self, kwargs: Mapping[str, Any]) -> Iterable[Target]:
+        from spanloom.genai._telemetry import Telemetry  # most of the core: only where the library is used
+
+        providers = (kwargs.get(f"{kind}_provider") for kind in ("tracer", "meter", "logger"))
+        self._telemetry = Telemetry(self.scope, *providers)
+        return self.targets(self._telemetry)
 
     def _uninstrument(self, **kwargs: Any) -> None:
         del kwargs

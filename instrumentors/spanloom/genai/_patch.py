@@ -11,7 +11,6 @@ import inspect
 import logging
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from types import FunctionType, ModuleType
 from typing import Any, cast
 
@@ -25,7 +24,6 @@ Wrap = Callable[[Callable[..., Any]], Callable[..., Any]]
 _log = logging.getLogger("spanloom")
 
 
-@dataclass(frozen=True)
 class Target:
     """One function to replace: ``module``, dotted ``path`` inside it, and what makes the replacement.
 
@@ -33,11 +31,14 @@ class Target:
     ``setting`` is the variable by which the user named it, for the line that says what is wrong with it.
     """
 
-    module: str
-    path: str
-    wrap: Wrap
-    optional: bool = False
-    setting: str = ""
+    __slots__ = ("module", "optional", "path", "setting", "wrap")
+
+    def __init__(self, module: str, path: str, wrap: Wrap, optional: bool = False, setting: str = "") -> None:
+        self.module = module
+        self.path = path
+        self.wrap = wrap
+        self.optional = optional
+        self.setting = setting
 
     @property
     def named(self) -> str:
@@ -45,13 +46,15 @@ class Target:
         return f"; mend {self.setting}" if self.setting else ""
 
 
-@dataclass(frozen=True)
 class _Applied:
-    owner: Any
-    name: str
-    original: Any
-    replacement: Any
-    inherited: bool
+    __slots__ = ("inherited", "name", "original", "owner", "replacement")
+
+    def __init__(self, owner: Any, name: str, original: Any, replacement: Any, inherited: bool) -> None:
+        self.owner = owner
+        self.name = name
+        self.original = original
+        self.replacement = replacement
+        self.inherited = inherited
 
     def undo(self) -> None:
         if self.owner.__dict__.get(self.name) is not self.replacement:
@@ -63,20 +66,39 @@ class _Applied:
 
 
 class Patches:
-    """The patches of one instrumentor. ``undo`` before the import still wins."""
+    """The patches of one instrumentor. ``undo`` before the import still wins.
 
-    def __init__(self, targets: Iterable[Target]) -> None:
-        self._targets: dict[str, list[Target]] = {}
-        for target in targets:
-            self._targets.setdefault(target.module, []).append(target)
+    ``make`` gives the targets. It is called once, when the first of ``modules`` is imported: a process that never
+    imports the library pays for a few hooks and nothing else.
+    """
+
+    def __init__(self, modules: Iterable[str], make: Callable[[], Iterable[Target]]) -> None:
+        self._modules = tuple(modules)
+        self._make = make
+        self._made: dict[str, list[Target]] | None = None
         self._applied: list[_Applied] = []
         self._active = False
-        self._lock = threading.Lock()
+        # Reentrant: making the targets may import one of the modules.
+        self._lock = threading.RLock()
+
+    @classmethod
+    def of(cls, targets: Iterable[Target]) -> Patches:
+        """Patches whose targets are there already."""
+        ready = list(targets)
+        return cls(dict.fromkeys(one.module for one in ready), lambda: ready)
+
+    def _targets(self) -> dict[str, list[Target]]:
+        if self._made is None:
+            # Before it is made: where that fails, it fails once.
+            self._made = {}
+            for target in self._make():
+                self._made.setdefault(target.module, []).append(target)
+        return self._made
 
     def register(self) -> None:
         """Patch what is imported already, and the rest when it is imported. An import hook can't be taken back."""
         self._active = True
-        for name in self._targets:
+        for name in self._modules:
             wrapt.register_post_import_hook(functools.partial(self._imported, name), name)
 
     def undo(self) -> None:
@@ -94,7 +116,8 @@ class Patches:
             with self._lock:
                 if not self._active:
                     return
-            for target in self._targets[name]:
+                targets = self._targets().get(name, ())
+            for target in targets:
                 self._apply(module, target)
 
     def _apply(self, module: ModuleType, target: Target) -> None:

@@ -6,13 +6,13 @@ import os
 import threading
 import weakref
 from collections import deque
-from dataclasses import dataclass
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from spanloom.semconv import Spanloom
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from opentelemetry.trace import Span
 
 # Reentrant, because the garbage collector may run inside a block and end a dropped generator's span, which adds or
@@ -33,18 +33,30 @@ if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
     os.register_at_fork(after_in_child=_after_fork)
 
 
-@dataclass(frozen=True)
 class Contribution:
     """What one call adds to everything above it. Unknown tokens add nothing; an unknown price is counted."""
 
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cache_hits: int = 0
-    cost_usd: float | None = None
-    unpriced: bool = False
-    # 0 for what is no LLM call, but has tokens or a price (embeddings).
-    llm_calls: int = 1
-    tool_calls: int = 0
+    __slots__ = ("cache_hits", "cost_usd", "input_tokens", "llm_calls", "output_tokens", "tool_calls", "unpriced")
+
+    def __init__(
+        self,
+        input_tokens: int | None = None,
+        output_tokens: int | None = None,
+        cache_hits: int = 0,
+        cost_usd: float | None = None,
+        unpriced: bool = False,
+        *,
+        llm_calls: int = 1,
+        tool_calls: int = 0,
+    ) -> None:
+        """``llm_calls`` is 0 for what is no LLM call, but has tokens or a price (embeddings)."""
+        self.input_tokens = input_tokens
+        self.output_tokens = output_tokens
+        self.cache_hits = cache_hits
+        self.cost_usd = cost_usd
+        self.unpriced = unpriced
+        self.llm_calls = llm_calls
+        self.tool_calls = tool_calls
 
 
 class Totals:
@@ -90,7 +102,7 @@ class Totals:
 
     def take_through(self, one: Contribution) -> None:
         """Add to this level and those above; only for ``_settle``, under the lock."""
-        cost = None if one.cost_usd is None else Fraction(one.cost_usd)
+        cost = None if one.cost_usd is None else _exact(one.cost_usd)
         level: Totals | None = self
         while level is not None:
             level._take(one, cost)
@@ -131,6 +143,12 @@ class Totals:
                 (Spanloom.SUBTREE_UNPRICED_CALLS, self.unpriced_calls or None),
             )
             return {name: value for name, value in rows if value is not None}
+
+
+def _exact(usd: float) -> Fraction:
+    from fractions import Fraction  # brings decimal and numbers: only where there are prices
+
+    return Fraction(usd)
 
 
 class RootTotals(Totals):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from spanloom.semconv import GenAI
 
@@ -11,7 +10,6 @@ from spanloom.semconv import GenAI
 Counts = tuple[int | None, int | None, int | None, int | None, int | None]
 
 
-@dataclass
 class Usage:
     """Token counts of one call as the provider reported them; ``None`` where it did not.
 
@@ -59,6 +57,15 @@ class Usage:
         self.text_input_tokens = text_input_tokens
         self.text_output_tokens = text_output_tokens
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Usage) and all(getattr(self, slot) == getattr(other, slot) for slot, _ in _ATTRIBUTES)
+
+    __hash__ = None  # pyright: ignore[reportAssignmentType] - it is filled in as a stream goes on
+
+    def __repr__(self) -> str:
+        known = ((slot, getattr(self, slot)) for slot, _ in _ATTRIBUTES)
+        return f"Usage({', '.join(f'{slot}={count}' for slot, count in known if count is not None)})"
+
     def attributes(self) -> dict[str, int]:
         """``gen_ai.usage.*`` for what is known; a reported 0 is data, an absent count is not."""
         found: dict[str, int] = {}
@@ -71,7 +78,6 @@ class Usage:
     def by_modality(self) -> Iterator[tuple[str, Counts]]:
         """The counts for each modality that was told, and for ``unknown`` what is left of the whole."""
         given, made = self.input_tokens, self.output_tokens
-        # Most providers tell none.
         for modality, tokens_in, tokens_out in self._told():
             yield modality, (tokens_in, tokens_out, None, None, None)
             given, made = _less(given, tokens_in), _less(made, tokens_out)
@@ -109,10 +115,24 @@ _ATTRIBUTES = (
 )
 
 
-@dataclass(frozen=True)
 class Peer:
-    """Whom a client call goes to. ``port`` only together with an address."""
+    """Whom a client call goes to. ``port`` only together with an address. Not to be changed: peers are shared."""
 
-    provider: str | None = None
-    address: str | None = None
-    port: int | None = None
+    __slots__ = ("address", "port", "provider")
+
+    def __init__(self, provider: str | None = None, address: str | None = None, port: int | None = None) -> None:
+        self.provider = provider
+        self.address = address
+        self.port = port
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Peer) and self._all() == other._all()
+
+    def __hash__(self) -> int:
+        return hash(self._all())
+
+    def __repr__(self) -> str:
+        return f"Peer{self._all()}"
+
+    def _all(self) -> tuple[str | None, str | None, int | None]:
+        return self.provider, self.address, self.port

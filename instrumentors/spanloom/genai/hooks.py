@@ -10,18 +10,19 @@ own contribution only.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from spanloom.genai import _registry
-from spanloom.genai._calls import ClientCall
 from spanloom.genai._context import current
 from spanloom.genai._guard import guard, report
 from spanloom.genai._roots import span_started
-from spanloom.genai._stream import end_open_streams
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
+
+    from spanloom.genai._invocation import Invocation
 
 __all__ = [
     "FinishedCall",
@@ -118,7 +119,20 @@ def add_gate(gate: Gate) -> Callable[[], None]:
 def blocks_propagation(context: Context | None = None) -> bool:
     """True where code runs on behalf of a call whose host must not get our trace context."""
     call = current(context)
+    return call is not None and _is_blocking(call)
+
+
+def _is_blocking(call: Invocation) -> bool:
+    from spanloom.genai._calls import ClientCall  # the core is loaded where there is a call, and not before
+
     return isinstance(call, ClientCall) and not call.propagates
+
+
+def end_open_streams() -> None:
+    """End the inference of every stream that is open, for a process that is about to end."""
+    streams = sys.modules.get("spanloom.genai._stream")
+    if streams is not None:
+        streams.end_open_streams()
 
 
 def add_finisher(finisher: Finisher) -> Callable[[], None]:
