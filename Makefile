@@ -11,7 +11,7 @@ DEMO_ENV := .venv-demo
 DEMO_PY := $(DEMO_ENV)/bin/python
 PYTEST_ARGS ?=
 
-.PHONY: help demo test lint types format unit stack stack-down stack-status bench build prices snapshots clean install
+.PHONY: help demo test lint types format unit stack stack-down stack-status bench build prices semconv snapshots clean install
 
 help: ## List the verbs
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -77,6 +77,9 @@ build: | $(UV) ## Wheel and sdist into dist/
 
 prices: .venv/.done ## Compile the price table from the pinned genai-prices, with a report of what changed
 	@$(PY) -m spanloom.cost._build
+
+semconv: .venv/.done ## Make the names and metrics anew from the conventions' data in tests/fixtures/semconv
+	@$(PY) -m tests.semconv._generate
 
 snapshots: .venv/.done ## Rewrite the span snapshots from what the tests see now
 	@SPANLOOM_UPDATE_SNAPSHOTS=1 $(PY) -m pytest -q $(PYTEST_ARGS)

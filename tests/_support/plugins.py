@@ -10,7 +10,7 @@ import pytest
 from opentelemetry import context as otel
 
 from spanloom.genai import _guard, _registry
-from tests._support.conformance import metric_problems, problems_of
+from tests._support.conformance import problems
 from tests._support.spans import Recorder
 
 CONTENT_VARIABLE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
@@ -44,12 +44,11 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def recorder() -> Iterator[Recorder]:
-    """Providers whose spans and metrics are checked against the conventions when the test is over."""
+    """Providers whose spans, metrics and events are checked against the conventions when the test is over."""
     one = Recorder()
     yield one
     gc.collect()
-    found = [problem for span in one.spans for problem in problems_of(span)]
-    found += [problem for metric in one.metrics().values() for problem in metric_problems(metric)]
+    found = problems(one.spans, one.metrics_data(), one.events)
     one.close()
     assert not found, "\n".join(found)
 

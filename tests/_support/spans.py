@@ -12,7 +12,7 @@ from typing import Any
 from opentelemetry.sdk._logs import LoggerProvider, ReadableLogRecord
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader, Metric
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader, Metric, MetricsData
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -103,9 +103,13 @@ class Recorder:
         self._exporter.clear()
         self._logs.clear()
 
+    def metrics_data(self) -> MetricsData | None:
+        """All metrics as they are exported."""
+        return self._reader.get_metrics_data()
+
     def metrics(self) -> dict[str, Metric]:
         """Every metric by name, over all scopes (a name of two scopes fails)."""
-        data = self._reader.get_metrics_data()
+        data = self.metrics_data()
         found: dict[str, Metric] = {}
         for resource in data.resource_metrics if data else ():
             for scope in resource.scope_metrics:

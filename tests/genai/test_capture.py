@@ -158,6 +158,17 @@ def test_the_details_event(recorder, monkeypatch):
     assert attributes == dict(recorder.span.attributes)
 
 
+def test_content_for_spans_alone_is_in_no_event(recorder, monkeypatch):
+    """Whatever its name: prompt variables and texts to embed are content as messages are."""
+    monkeypatch.setenv(CONTENT_VARIABLE, "SPAN_ONLY")
+    monkeypatch.setenv("OTEL_INSTRUMENTATION_GENAI_EMIT_EVENT", "true")
+    one = Inference(telemetry(recorder), "chat", "m", Peer("openai"))
+    one.input_content = {"gen_ai.prompt.variable.city": lambda: "Oslo"}
+    one.stop()
+    assert recorder.span.attributes["gen_ai.prompt.variable.city"] == "Oslo"
+    assert "Oslo" not in str(recorder.event(Event.INFERENCE_DETAILS).log_record.attributes)
+
+
 @pytest.mark.parametrize(
     ("mode", "emit", "events", "with_content"),
     [

@@ -1,6 +1,6 @@
 """The completion hook: how it is found, what it is given, and that nothing it does reaches the caller.
 
-What the real ``upload`` hook makes of it is tested in an environment that has it: tests/zero_code/test_events_upload.py.
+What the real ``upload`` hook makes of it: tests/zero_code/test_events_upload.py, in an environment that has it.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ def fresh() -> Iterator[None]:
     def forget() -> None:
         for cached in (_completion.load, _completion._types, _completion._extended):
             cached.cache_clear()
+        _completion._made.clear()
 
     forget()
     yield
@@ -250,6 +251,30 @@ def test_a_hook_that_asks_a_model_itself_is_not_called_for_that() -> None:
     assert len(judge.calls) == 1
 
 
+class Queueing(Keeping):
+    """A hook that works behind the caller's back."""
+
+    closed = 0
+
+    def shutdown(self) -> None:
+        type(self).closed += 1
+
+
+def test_a_hook_that_was_made_is_closed_and_none_is_made_for_that(named: Any) -> None:
+    """What a hook has begun must not go with the process; one that cannot be closed is left alone."""
+    named("queue", queue=Queueing, keep=Keeping)
+    _completion.close()
+    assert Queueing.closed == 0
+    _completion.load()
+    _completion.close()
+    assert Queueing.closed == 1
+    _completion.load.cache_clear()
+    named("keep", keep=Keeping)
+    _completion.load()
+    _completion.close()
+    assert Queueing.closed == 1
+
+
 def test_the_classes_made_for_hooks_are_bounded() -> None:
     """Keys may come from a provider: they must not fill the memory."""
     for number in range(300):
@@ -257,7 +282,7 @@ def test_the_classes_made_for_hooks_are_bounded() -> None:
     assert _completion._extended.cache_info().currsize <= 256
 
 
-def test_an_inference_tells_its_hook_before_its_span_ends(named: Any, recorder: Recorder) -> None:
+def test_an_inference_tells_its_hook_before_its_span_ends(named: Any) -> None:
     """Also where content goes nowhere else: a hook may write references to the span, which has no content itself."""
 
     class Referring(Keeping):
@@ -266,6 +291,8 @@ def test_an_inference_tells_its_hook_before_its_span_ends(named: Any, recorder: 
             assert given["span"].is_recording()
             given["span"].set_attribute("app.ref", "memory://1")
 
+    # Not the fixture: the attribute is the hook's, and in no registry.
+    recorder = Recorder()
     named("refer", refer=Referring)
     call = inference(Telemetry("spanloom.test", **recorder.providers))
     assert call.captures_content
@@ -275,3 +302,4 @@ def test_an_inference_tells_its_hook_before_its_span_ends(named: Any, recorder: 
     assert dataclasses.asdict(given["inputs"][0]) == QUESTION
     assert recorder.span.attributes["app.ref"] == "memory://1"
     assert GenAI.INPUT_MESSAGES not in recorder.span.attributes
+    recorder.close()

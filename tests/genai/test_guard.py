@@ -28,7 +28,7 @@ def counted(monkeypatch):
         def add(self, amount, attributes):
             places.append(attributes["spanloom.place"])
 
-    monkeypatch.setattr(_guard, "_counter", Counter())
+    monkeypatch.setattr(_guard, "_counter", Counter)
     return places
 
 
@@ -131,7 +131,7 @@ def test_a_broken_meter_or_log_handler_hurts_neither(kept, monkeypatch):
         def add(self, *_):
             raise RuntimeError("meter")
 
-    monkeypatch.setattr(_guard, "_counter", Broken())
+    monkeypatch.setattr(_guard, "_counter", Broken)
     with guard("somewhere"):
         raise ValueError
 
@@ -139,9 +139,9 @@ def test_a_broken_meter_or_log_handler_hurts_neither(kept, monkeypatch):
 def test_faults_are_a_metric_of_the_global_meter():
     """Name and unit as the table has them."""
     provider = Recorder().meter_provider
-    _guard._counter.on_meter_set(provider.get_meter("spanloom.genai"))
-    assert _guard._counter._real_instrument.name == "spanloom.internal.errors"
-    assert _guard._counter._real_instrument.unit == "{error}"
+    _guard._counter().on_meter_set(provider.get_meter("spanloom.genai"))
+    assert _guard._counter()._real_instrument.name == "spanloom.internal.errors"
+    assert _guard._counter()._real_instrument.unit == "{error}"
 
 
 def test_tolerance_is_for_the_applications_own_code(counted, caplog):

@@ -193,7 +193,9 @@ def test_a_missing_target_is_harmless(path, victim, caplog, monkeypatch):
 @pytest.mark.parametrize("path", ["missing", "Base.missing"])
 def test_a_missing_optional_target_is_silent(path, victim, caplog):
     """It is there in other versions of the library."""
-    patches = Patches.of([Target(victim, path, tagging, optional=True), Target(victim, "plain", tagging, optional=True)])
+    patches = Patches.of(
+        [Target(victim, path, tagging, optional=True), Target(victim, "plain", tagging, optional=True)]
+    )
     patches.register()
     assert importlib.import_module(victim).plain(1) == ("patched", 3)
     assert not caplog.records

@@ -14,7 +14,7 @@ import weakref
 
 import pytest
 
-from spanloom.genai import StreamWatch, _guard, _stream
+from spanloom.genai import Endpoint, Peer, StreamWatch, _guard, _stream
 from tests._support.spans import eventually, stream_end
 from tests.genai._make import inference, telemetry
 
@@ -356,6 +356,84 @@ def test_a_stream_that_nobody_can_refer_to_weakly(recorder):
         watch.watch_owner(3)
     assert watch not in _stream._open
     call.stop()
+
+
+# What is told of the chunks, and what they tell.
+
+
+def test_intervals(recorder, monkeypatch):
+    """The least, the mean and the greatest time between two chunks; the time of the first one is another figure."""
+    times = iter([10.0, 10.5, 10.75, 13.0])
+    monkeypatch.setattr(_stream, "perf_counter", lambda: next(times))
+    stream = Stream([1, 2, 3, 4])
+    Watched(recorder, stream)
+    list(stream)
+    told = recorder.span.attributes
+    assert told["spanloom.stream.chunk_interval_min_s"] == 0.25
+    assert told["spanloom.stream.chunk_interval_mean_s"] == 1.0
+    assert told["spanloom.stream.chunk_interval_max_s"] == 2.25
+    assert recorder.points("gen_ai.client.inference.time_per_output_chunk") == []
+
+
+def test_one_chunk_has_no_interval(recorder):
+    """There is nothing between it."""
+    stream = Stream([1])
+    Watched(recorder, stream)
+    list(stream)
+    assert not [name for name in recorder.span.attributes if "interval" in name]
+
+
+@pytest.mark.parametrize("kind", [Stream, AsyncStream])
+def test_every_interval_in_a_histogram_if_asked_for(kind, recorder, monkeypatch):
+    """SPANLOOM_CHUNK_HISTOGRAM: one record a chunk but the first."""
+    monkeypatch.setenv("SPANLOOM_CHUNK_HISTOGRAM", "1")
+    stream = kind([1, 2, 3])
+    Watched(recorder, stream)
+    assert (run(collect(stream)) if kind is AsyncStream else list(stream)) == [1, 2, 3]
+    assert recorder.total("gen_ai.client.inference.time_per_output_chunk") == 2
+
+
+def test_a_stream_of_a_call_without_a_model(recorder):
+    """Its chunks are counted as well."""
+    call = Endpoint(telemetry(recorder), "images.generate", Peer("openai"))
+    stream = Stream([1, 2])
+    watch = StreamWatch(call, lambda chunk: None, lambda whole: None)
+    stream._iterator = watch.iterate(stream._iterator)
+    list(stream)
+    assert recorder.span.attributes["spanloom.stream.chunks"] == 2
+    assert "gen_ai.response.time_to_first_chunk" not in recorder.span.attributes
+
+
+def told_by(recorder, chunks, failure=None, is_over=lambda: False):
+    """A stream whose chunks tell a failure, or its end."""
+    stream = Stream(chunks)
+    watch = StreamWatch(inference(telemetry(recorder)), lambda chunk: None, lambda whole: failure, is_over)
+    watch.watch_close(stream.response, "close")
+    stream._iterator = watch.iterate(stream._iterator)
+    return stream
+
+
+def test_a_failure_that_the_chunks_tell(recorder):
+    """Nothing is raised, and the call failed."""
+    assert list(told_by(recorder, [1, 2], failure=("server_error", "It broke."))) == [1, 2]
+    assert status(recorder) == ("ERROR", None)
+    assert recorder.span.attributes["error.type"] == "server_error"
+
+
+def test_an_exception_wins_over_a_failure_that_was_told(recorder):
+    """The caller saw the exception."""
+    with pytest.raises(ConnectionError):
+        list(told_by(recorder, [1, ConnectionError()], failure=("server_error", None)))
+    assert recorder.span.attributes["error.type"] == "ConnectionError"
+
+
+@pytest.mark.parametrize(("over", "end"), [(True, None), (False, "closed")])
+def test_leaving_after_the_end_is_not_leaving_early(over, end, recorder):
+    """The chunks had told the end."""
+    stream = told_by(recorder, [1, 2], is_over=lambda: over)
+    next(stream._iterator)
+    stream.close()
+    assert status(recorder) == ("UNSET", end)
 
 
 @pytest.mark.parametrize("at", ["take", "seal"])

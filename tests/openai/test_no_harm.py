@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import copy
 import gc
+import importlib
 import inspect
 import pickle
 import warnings
+from contextlib import suppress
 
 import openai
 import pytest
-from openai.resources.chat.completions import AsyncCompletions, Completions
 
-from spanloom.genai import _guard
+from spanloom.genai import Telemetry, _guard
 from spanloom.openai import OpenAIInstrumentor
+from spanloom.openai._targets import targets
 from tests.openai import _scenarios
 from tests.openai._http import http
 
@@ -44,20 +46,28 @@ def test_nothing_changes_for_the_application(name, server, recorder, content):
     assert observed == bare
 
 
-METHODS = [(owner, name) for owner in (Completions, AsyncCompletions) for name in ("create", "parse")]
+def patched():
+    """Every method that the plugin replaces in the installed version: its class and its name."""
+    for target in targets(Telemetry("spanloom.test")):
+        owner, _, name = target.path.rpartition(".")
+        with suppress(ModuleNotFoundError):  # of another version
+            found = getattr(importlib.import_module(target.module), owner)
+            yield pytest.param(found, name, id=target.path)
 
 
-@pytest.mark.parametrize(("owner", "name"), METHODS, ids=lambda one: getattr(one, "__name__", one))
+@pytest.mark.parametrize(("owner", "name"), list(patched()))
 def test_the_methods_look_the_same(owner, name):
     """Signature, name, doc, module, source, and whether it is a coroutine function; undone, the same object."""
     before = vars(owner)[name]
     looks = (look(before), inspect.getsource(before))
     plugin = OpenAIInstrumentor()
     plugin.instrument()
-    after = vars(owner)[name]
-    assert after is not before
-    assert (look(after), inspect.getsource(after)) == looks
-    plugin.uninstrument()
+    try:
+        after = vars(owner)[name]
+        assert after is not before
+        assert (look(after), inspect.getsource(after)) == looks
+    finally:
+        plugin.uninstrument()
     assert vars(owner)[name] is before
 
 
@@ -83,6 +93,23 @@ def test_messages_are_not_drained_or_kept(client, plugin_with_content, recorder)
     list(stream)
     assert "later" not in recorder.span.attributes["gen_ai.input.messages"]
     assert messages == [{"role": "user", "content": "Rivers?"}, {"role": "user", "content": "later"}]
+
+
+def test_a_generator_is_read_once_and_recorded(client, server, plugin_with_content, recorder):
+    """By the SDK; what it made of it is what we read."""
+    read = []
+
+    def messages():
+        for message in _scenarios.QUESTION:
+            read.append(message)
+            yield message
+
+    client.chat.completions.create(model="gpt-4o-mini", messages=messages())
+    client.chat.completions.create(model="gpt-4o-mini", messages=_scenarios.QUESTION)
+    assert read == _scenarios.QUESTION
+    once, listed = recorder.spans
+    assert once.attributes["gen_ai.input.messages"] == listed.attributes["gen_ai.input.messages"]
+    assert len({one.raw_digest for one in server.ledger.entries}) == 1
 
 
 def test_the_callers_dicts_stay_as_they_are(client, plugin_with_content):
@@ -278,28 +305,29 @@ def answered(client):
 # Faults of ours at every point of a call: the application gets what it would get, and there is one span.
 
 PLACES = [
-    ("spanloom.openai._targets", "read_request", 1),
-    ("spanloom.openai._targets", "read_response", 1),
-    ("spanloom.openai._targets", "peer_of", 0),
-    ("spanloom.openai._targets", "Inference", 0),
-    ("spanloom.openai._targets", "is_stream", 1),
-    ("spanloom.openai._targets", "observe", 1),
-    ("spanloom.openai._stream", "read_head", 1),
-    ("spanloom.openai._stream", "usage_of", 1),
-    ("spanloom.openai._stream", "output_message", 1),
-    ("spanloom.openai._request", "input_messages", 1),
-    ("spanloom.openai._response", "output_message", 1),
+    ("_calls.Peers.of", 0),
+    ("_calls.Inference", 0),
+    ("_calls._body_of", 1),
+    ("_calls._row_of", 1),
+    ("_calls.shape_of", 1),
+    ("_calls.observe", 1),
+    ("_calls.observe_raw", 1),
+    ("_stream.Reading.whole", 1),
+    ("_stream.watching", 1),
+    ("_stream.follow", 1),
+    ("_raw._read_body", 1),
+    ("_headers.Headers.note", 1),
 ]
 
 
 @pytest.mark.parametrize("scenario", ["plain", "streamed", "aplain", "astreamed", "raw"])
-@pytest.mark.parametrize(("module", "name", "spans"), PLACES, ids=lambda one: str(one))
-def test_faults_of_ours_stay_ours(module, name, spans, scenario, server, recorder, content, monkeypatch):
+@pytest.mark.parametrize(("place", "spans"), PLACES)
+def test_faults_of_ours_stay_ours(place, spans, scenario, server, recorder, content, monkeypatch):
     """Every extraction point may fail."""
     bare = _scenarios.run(scenario, server)
     server.reset()
     monkeypatch.setattr(_guard, "RERAISE", False)
-    monkeypatch.setattr(f"{module}.{name}", lambda *_: 1 // 0)
+    monkeypatch.setattr(f"spanloom.openai.{place}", lambda *_, **__: 1 // 0)
     plugin = OpenAIInstrumentor()
     plugin.instrument(**recorder.providers)
     try:

@@ -12,11 +12,12 @@ import pytest
 from openai.resources.chat.completions import Completions
 from opentelemetry import context as otel
 from opentelemetry.instrumentation.utils import suppress_instrumentation
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON
 
+from spanloom.genai import Telemetry, hooks
 from spanloom.genai._context import INFERENCE_SPAN_KEY
-from spanloom.openai import OpenAIInstrumentor
-from spanloom.openai import _request as request_module
+from spanloom.openai import OpenAIInstrumentor, _headers, _messages, _request
+from spanloom.openai._targets import targets
 from tests._support.spans import Recorder, outline
 from tests.openai._http import http
 from tests.openai._scenarios import QUESTION, asking
@@ -130,12 +131,19 @@ def test_threads(client, plugin, recorder, server):
     assert seen == told
 
 
-def test_unsampled_calls_build_no_content(client, server, content, monkeypatch):
+@pytest.mark.parametrize("sampler", [ALWAYS_OFF, ALWAYS_ON], ids=["off", "on"])
+def test_unsampled_calls_build_no_content(sampler, client, server, content, monkeypatch):
     """Not a message is looked at; metrics are as ever."""
-    recorder = Recorder(ALWAYS_OFF)
+    recorder = Recorder(sampler)
     looked = []
-    for name in ("input_messages", "system_instructions", "tool_definitions"):
-        monkeypatch.setattr(request_module, name, lambda *_, name=name: looked.append(name))
+    for module, name in ((_request, "chat_content"), (_messages, "output_message"), (_headers.Headers, "note")):
+        original = getattr(module, name)
+
+        def noting(*args, name=name, original=original):
+            looked.append(name)
+            return original(*args)
+
+        monkeypatch.setattr(module, name, noting)
     plugin = OpenAIInstrumentor()
     plugin.instrument(**recorder.providers)
     try:
@@ -143,8 +151,7 @@ def test_unsampled_calls_build_no_content(client, server, content, monkeypatch):
         list(client.chat.completions.create(**asking("Hi", stream=True, stream_options={"include_usage": True})))
     finally:
         plugin.uninstrument()
-    assert looked == []
-    assert recorder.spans == []
+    assert bool(looked) == bool(recorder.spans) == (sampler is ALWAYS_ON)
     total = sum(one.input_tokens for one in server.ledger.entries)
     assert recorder.total("gen_ai.client.inference.usage.input_tokens") == total > 0
     assert recorder.total("gen_ai.client.inference.time_to_first_chunk") == 1
@@ -163,6 +170,47 @@ def test_a_subclass_and_options_are_recorded(client, plugin, recorder):
     client.copy().chat.completions.create(**asking("Hi"))
     Mine(client).create(messages=QUESTION)
     assert [span.name for span in recorder.spans] == ["chat gpt-4o-mini", "chat gpt-4o-mini", "chat gpt-4o"]
+
+
+def test_what_a_call_starts_beside_it_is_recorded_by_itself(server, plugin, recorder):
+    """A request of another client, from within the transport of the first: it is not taken for the first one's."""
+    inner = openai.OpenAI(base_url=server.openai_base_url, api_key="k")
+
+    def hook(_):
+        inner.models.list()
+
+    options = {"base_url": server.openai_base_url, "api_key": "k"}
+    with openai.OpenAI(**options, http_client=http.Client(event_hooks={"request": [hook]})) as outer:
+        outer.chat.completions.create(**asking("Hi"))
+    inner.close()
+    assert outline(recorder.spans) == ["chat gpt-4o-mini", "  models.list"]
+
+
+def test_a_request_that_never_passes_us_is_recorded_all_the_same(client, plugin_with_content, recorder, monkeypatch):
+    """Tests replace what sends: then the arguments themselves are read."""
+    answer = client.chat.completions.create(**asking("Hi"))
+    recorder.clear()
+    monkeypatch.setattr(client.chat.completions, "_post", lambda *_, **__: answer)
+    client.chat.completions.create(**asking("Rivers?", temperature=0.5))
+    assert recorder.span.attributes["gen_ai.request.temperature"] == 0.5
+    assert "Rivers?" in recorder.span.attributes["gen_ai.input.messages"]
+
+
+def test_a_gate_refuses(client, server, plugin, recorder):
+    """The caller gets its exception, nothing is sent, the span fails."""
+
+    class Refused(Exception):
+        """Too dear."""
+
+    remove = hooks.add_gate(lambda call: Refused())
+    try:
+        for call in (lambda: client.chat.completions.create(**asking("Hi")), client.models.list):
+            with pytest.raises(Refused):
+                call()
+    finally:
+        remove()
+    assert server.ledger.entries == []
+    assert [span.status.status_code.name for span in recorder.spans] == ["ERROR", "ERROR"]
 
 
 def test_a_process_that_never_uses_openai_does_not_import_it():
@@ -196,3 +244,9 @@ print('spanloom' in Completions.create.__code__.co_filename)
     for when in ("before", "after"):
         done = subprocess.run([sys.executable, "-c", code, when], capture_output=True, text=True, timeout=60)
         assert done.stdout.splitlines() == ["[True, True, True, True]", "False"], done.stderr
+
+
+def test_every_patched_module_is_waited_for():
+    """The plugin names the modules without loading its table of targets."""
+    patched = {target.module for target in targets(Telemetry("spanloom.test"))}
+    assert patched == set(OpenAIInstrumentor.modules)

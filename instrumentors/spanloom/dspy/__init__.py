@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from spanloom.dspy._targets import targets
-from spanloom.genai import Instrumentor, Target, Telemetry
+from typing import TYPE_CHECKING
+
+from spanloom.genai import Instrumentor
+
+if TYPE_CHECKING:
+    from spanloom.genai import Target, Telemetry
 
 __all__ = ["DSPyInstrumentor"]
 
@@ -16,7 +20,18 @@ class DSPyInstrumentor(Instrumentor):
     scope = "spanloom.dspy"
     entry_point = "spanloom_dspy"
     requires = ("dspy >= 3.3, < 4",)
+    modules = (
+        "dspy.adapters.types.tool",
+        "dspy.clients.base_lm",
+        "dspy.clients.execution",
+        "dspy.predict.react",
+        "dspy.predict.react_v2",
+        "dspy.primitives.module",
+        "dspy.utils.parallelizer",
+    )
 
     def targets(self, telemetry: Telemetry) -> Iterable[Target]:
         """The classes and functions of ``_targets``."""
+        from spanloom.dspy._targets import targets
+
         return targets(telemetry)

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from opentelemetry import context as otel
+from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind
 
 from spanloom.genai import _completion, _context, _events, _registry
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from spanloom.genai._telemetry import Telemetry
     from spanloom.genai._usage import Peer, Usage
 
+# A context without a span. An exemplar costs a third of a record; the one on the duration leads to the trace.
+_NO_EXEMPLAR = otel.set_value("spanloom-no-exemplar", True, Context())
 _REASONS = {"tool_calls": "tool_call", "function_call": "tool_call"}
 
 
@@ -215,9 +219,15 @@ class ModelCall(ClientCall):
         return _events.details(told, _context.without_invocation(self._context))
 
     def _emit_details(self, event: LogRecord) -> None:
-        on_span = {name: value for name, value in self.attributes.items() if name not in _CONTENT}
-        event.attributes = {**self._identity, **on_span, **(event.attributes or {})}
+        # What is content of this call is in the event already, or must not be there.
+        kept = {name: one for name, one in self.attributes.items() if name not in self._content_names()}
+        told = {**self._identity, **kept}
+        spelling = self.telemetry.spelling
+        event.attributes = {**(spelling.of(told) if spelling else told), **(event.attributes or {})}
         self.telemetry.logger.emit(event)
+
+    def _content_names(self) -> set[str]:
+        return {*self.input_content, *self.output_content}
 
     def _notify(self, hook: Any, content: Mapping[str, Any], event: LogRecord | None) -> None:
         _completion.notify(
@@ -263,13 +273,13 @@ class ModelCall(ClientCall):
         self.telemetry.operation_duration.record(duration_s, attributes, self._context)
 
     def _record_tokens(self, usage: Usage, attributes: Mapping[str, Any]) -> None:
-        telemetry, context = self.telemetry, self._context
+        telemetry, counted = self.telemetry, self._counted()
         for modality, counts in usage.by_modality():
-            telemetry.tally.add(self._counted(), modality, counts)
+            telemetry.tally.add(counted, modality, counts)
         if usage.input_tokens is not None:
-            telemetry.operation_input_tokens.record(usage.input_tokens, attributes, context)
+            telemetry.operation_input_tokens.record(usage.input_tokens, attributes, _NO_EXEMPLAR)
         if usage.output_tokens is not None:
-            telemetry.operation_output_tokens.record(usage.output_tokens, attributes, context)
+            telemetry.operation_output_tokens.record(usage.output_tokens, attributes, _NO_EXEMPLAR)
 
     def _counted(self) -> Mapping[str, Any]:
         """The attributes of the token counters, which have no error."""
@@ -289,9 +299,6 @@ class ModelCall(ClientCall):
         for kind, count in (("input", usage.input_tokens), ("output", usage.output_tokens)):
             if count is not None:
                 old.token_usage.record(count, {**self._counted(), GenAI.TOKEN_TYPE: kind}, context)
-
-
-_CONTENT = frozenset((GenAI.INPUT_MESSAGES, GenAI.OUTPUT_MESSAGES, GenAI.SYSTEM_INSTRUCTIONS, GenAI.TOOL_DEFINITIONS))
 
 
 class Inference(ModelCall):
@@ -314,6 +321,11 @@ class Embeddings(ModelCall):
 
     def __init__(self, telemetry: Telemetry, model: str | None, peer: Peer, owner: object = None) -> None:
         super().__init__(telemetry, Operation.EMBEDDINGS, model, peer, owner)
+
+    def _details(self, content: Mapping[str, Any]) -> LogRecord | None:
+        """The conventions' event is of inferences alone."""
+        del content
+        return None
 
 
 class FetchResponse(ClientCall):

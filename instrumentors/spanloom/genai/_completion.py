@@ -45,6 +45,8 @@ _PARTS: Final = {
 
 _log = logging.getLogger("spanloom")
 _here = threading.local()
+# The hook, once it was made.
+_made: list[Hook] = []
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -75,9 +77,10 @@ def load() -> Hook | None:
         known = ", ".join(sorted(found)) or "none"
         _log.warning("spanloom: %s=%s: no such hook is installed (known: %s); none is called", _VARIABLE, name, known)
         return None
-    with guard("genai.completion.load"):
-        return _usable(name, found[name].load()())
-    return None
+    with guard(f"{_VARIABLE}={name}"):
+        hook = _usable(name, found[name].load()())
+        _made[:] = [] if hook is None else [hook]
+    return _made[0] if _made else None
 
 
 def _usable(name: str, hook: Any) -> Hook | None:
@@ -119,6 +122,15 @@ def notify(
             )
     finally:
         _here.notifying = False
+
+
+def close() -> None:
+    """Let the hook finish what it has begun (uploads wait in a queue): for the end of a process."""
+    # Not `load`, which would make it now.
+    shut_down = getattr(_made[0], "shutdown", None) if _made else None
+    if callable(shut_down):
+        with guard("genai.completion.close"):
+            shut_down()
 
 
 def _copied(rows: Rows | None) -> list[dict[str, Any]]:

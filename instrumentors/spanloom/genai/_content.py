@@ -9,8 +9,10 @@ from typing import Any, Final, cast
 
 from spanloom.genai._guard import guard, tolerant
 from spanloom.genai._limit import within
+from spanloom.semconv import GenAI
 
 _MAX_DEPTH: Final = 24
+_VARIABLES: Final = f"{GenAI.PROMPT_VARIABLE}."
 # Made once: `json.dumps` with options makes an encoder a call.
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 _encode_ascii = json.JSONEncoder(allow_nan=False).encode
@@ -31,12 +33,17 @@ def built(content: Mapping[str, Content]) -> dict[str, Any]:
 
 
 def as_json(values: Mapping[str, Any], max_bytes: int) -> dict[str, str]:
-    """The JSON text of each value, within the limit."""
+    """The JSON text of each value, within the limit. The variables of a prompt are texts themselves."""
     rows: dict[str, str] = {}
     for name, value in values.items():
         with guard("genai.content.json"):
-            rows[name] = json_text(value, max_bytes)
+            is_text = isinstance(value, str) and name.startswith(_VARIABLES)
+            rows[name] = _text_within(value, max_bytes) if is_text else json_text(value, max_bytes)
     return rows
+
+
+def _text_within(text: str, max_bytes: int) -> str:
+    return str(within(_exportable(text), max_bytes))
 
 
 def as_plain(values: Mapping[str, Any], max_bytes: int) -> dict[str, Any]:

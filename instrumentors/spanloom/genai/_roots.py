@@ -9,28 +9,38 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from opentelemetry import context as otel
 from opentelemetry import trace
+from opentelemetry.context import Context
 
-from spanloom.genai._guard import guarded
 from spanloom.genai._totals import RootTotals, Totals
 
 if TYPE_CHECKING:
-    from opentelemetry.context import Context
     from opentelemetry.trace import Span
 
 _MARK = "_spanloom_local_root"
 _UNKNOWN = object()
+# The API keeps it private; a context with nothing but a span in it shows it.
+_SPAN_KEY = next(iter(trace.set_span_in_context(trace.INVALID_SPAN, Context())))
 # Bounded by the spans that are open: the totals go with their span.
 _totals: weakref.WeakKeyDictionary[Span, RootTotals] = weakref.WeakKeyDictionary()
 
 
-@guarded("genai.roots.started")
 def span_started(span: Span, parent_context: Context | None) -> None:
-    """Note a new span's local root. For a span processor's ``on_start``."""
-    parent = trace.get_current_span(parent_context)
-    if parent is trace.INVALID_SPAN or parent.get_span_context().is_remote:
-        return
-    setattr(span, _MARK, getattr(parent, _MARK, parent))
+    """Note a new span's local root. For a span processor's ``on_start``: every span of the process comes here."""
+    try:
+        # Not `get_current_span`, whose check of an abstract class costs as much as all of this.
+        parent: Any = (otel.get_current() if parent_context is None else parent_context).get(_SPAN_KEY)
+        if parent is None or parent is trace.INVALID_SPAN:
+            return
+        root = getattr(parent, _MARK, None)
+        if root is None:
+            if parent.get_span_context().is_remote:
+                return
+            root = parent
+        setattr(span, _MARK, root)
+    except AttributeError:
+        return  # a span of another SDK, which takes no marks
 
 
 def local_root(span: Span) -> Span | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from spanloom.semconv import GenAI
 
 # In the order of ``Tally``'s counters: input, output, cache read, cache write, reasoning.
@@ -58,39 +56,54 @@ class Usage:
         self.text_output_tokens = text_output_tokens
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Usage) and all(getattr(self, slot) == getattr(other, slot) for slot, _ in _ATTRIBUTES)
+        return isinstance(other, Usage) and all(getattr(self, slot) == getattr(other, slot) for slot in Usage.__slots__)
 
     __hash__ = None  # pyright: ignore[reportAssignmentType] - it is filled in as a stream goes on
 
     def __repr__(self) -> str:
-        known = ((slot, getattr(self, slot)) for slot, _ in _ATTRIBUTES)
+        known = ((slot, getattr(self, slot)) for slot in Usage.__slots__)
         return f"Usage({', '.join(f'{slot}={count}' for slot, count in known if count is not None)})"
 
     def attributes(self) -> dict[str, int]:
         """``gen_ai.usage.*`` for what is known; a reported 0 is data, an absent count is not."""
         found: dict[str, int] = {}
-        for slot, name in _ATTRIBUTES:
-            count = getattr(self, slot)
-            if count is not None:
-                found[name] = count
-        return found
+        if self.input_tokens is not None:
+            found[GenAI.USAGE_INPUT_TOKENS] = self.input_tokens
+        if self.output_tokens is not None:
+            found[GenAI.USAGE_OUTPUT_TOKENS] = self.output_tokens
+        if self.cache_read_input_tokens is not None:
+            found[GenAI.USAGE_CACHE_READ_INPUT_TOKENS] = self.cache_read_input_tokens
+        if self.cache_write_input_tokens is not None:
+            found[GenAI.USAGE_CACHE_WRITE_INPUT_TOKENS] = self.cache_write_input_tokens
+        if self.reasoning_output_tokens is not None:
+            found[GenAI.USAGE_REASONING_OUTPUT_TOKENS] = self.reasoning_output_tokens
+        # Few providers tell the rest.
+        return {**found, **self._by_modality_attributes()} if self._told() else found
 
-    def by_modality(self) -> Iterator[tuple[str, Counts]]:
+    def _by_modality_attributes(self) -> dict[str, int]:
+        rows = ((name, getattr(self, slot)) for slot, name in _BY_MODALITY)
+        return {name: count for name, count in rows if count is not None}
+
+    def by_modality(self) -> list[tuple[str, Counts]]:
         """The counts for each modality that was told, and for ``unknown`` what is left of the whole."""
         given, made = self.input_tokens, self.output_tokens
+        rows: list[tuple[str, Counts]] = []
         for modality, tokens_in, tokens_out in self._told():
-            yield modality, (tokens_in, tokens_out, None, None, None)
+            rows.append((modality, (tokens_in, tokens_out, None, None, None)))
             given, made = _less(given, tokens_in), _less(made, tokens_out)
         rest = given, made, self.cache_read_input_tokens, self.cache_write_input_tokens, self.reasoning_output_tokens
-        yield "unknown", rest
+        rows.append(("unknown", rest))
+        return rows
 
     def _told(self) -> list[tuple[str, int | None, int | None]]:
-        rows = (
-            ("audio", self.audio_input_tokens, self.audio_output_tokens),
-            ("image", self.image_input_tokens, self.image_output_tokens),
-            ("text", self.text_input_tokens, self.text_output_tokens),
-        )
-        return [row for row in rows if row[1] is not None or row[2] is not None]
+        told: list[tuple[str, int | None, int | None]] = []
+        if self.audio_input_tokens is not None or self.audio_output_tokens is not None:
+            told.append(("audio", self.audio_input_tokens, self.audio_output_tokens))
+        if self.image_input_tokens is not None or self.image_output_tokens is not None:
+            told.append(("image", self.image_input_tokens, self.image_output_tokens))
+        if self.text_input_tokens is not None or self.text_output_tokens is not None:
+            told.append(("text", self.text_input_tokens, self.text_output_tokens))
+        return told
 
 
 def _less(whole: int | None, part: int | None) -> int | None:
@@ -100,12 +113,7 @@ def _less(whole: int | None, part: int | None) -> int | None:
     return whole - part if whole > part else None
 
 
-_ATTRIBUTES = (
-    ("input_tokens", GenAI.USAGE_INPUT_TOKENS),
-    ("output_tokens", GenAI.USAGE_OUTPUT_TOKENS),
-    ("cache_read_input_tokens", GenAI.USAGE_CACHE_READ_INPUT_TOKENS),
-    ("cache_write_input_tokens", GenAI.USAGE_CACHE_WRITE_INPUT_TOKENS),
-    ("reasoning_output_tokens", GenAI.USAGE_REASONING_OUTPUT_TOKENS),
+_BY_MODALITY = (
     ("audio_input_tokens", GenAI.USAGE_AUDIO_INPUT_TOKENS),
     ("audio_output_tokens", GenAI.USAGE_AUDIO_OUTPUT_TOKENS),
     ("image_input_tokens", GenAI.USAGE_IMAGE_INPUT_TOKENS),

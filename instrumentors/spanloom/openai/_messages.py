@@ -1,141 +1,135 @@
-"""Chat messages -> the conventions' message JSON (roles and parts). Pure; unknown shapes become generic parts."""
+"""Chat messages -> the conventions' message JSON (roles and parts). Pure."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
-_SYSTEM = ("system", "developer")
+from spanloom.openai._fields import Fields, fields, get, text_of
+from spanloom.openai._parts import MAX_NAME, Part, blob, content_parts, reasoning_part
+
+Message = dict[str, Any]
+
+_ANSWERS = ("tool", "function")
 
 
-def _get(value: Any, key: str) -> Any:
-    """Messages may be dicts or the SDK's own objects."""
-    if isinstance(value, Mapping):
-        return cast("Mapping[str, Any]", value).get(key)
-    return getattr(value, key, None)
+def input_messages(messages: Iterable[Any]) -> list[Message]:
+    """All messages in order, those of the system included: they are part of the history that is sent."""
+    return [found for one in messages if (found := _message(fields(one))) is not None]
 
 
-def input_messages(messages: Iterable[Any]) -> list[dict[str, Any]]:
-    """Everything but the system instructions, in order."""
-    return [_message(one) for one in messages if _get(one, "role") not in _SYSTEM]
+def output_message(message: Any) -> Message:
+    """One choice of an answer."""
+    return {"role": text_of(message, "role") or "assistant", "parts": _parts(fields(message))}
 
 
-def system_instructions(messages: Iterable[Any]) -> list[dict[str, Any]] | None:
-    """The text parts of system and developer messages; ``None`` where there are none."""
-    parts = [part for one in messages if _get(one, "role") in _SYSTEM for part in _content_parts(_get(one, "content"))]
-    return parts or None
+def _message(told: Fields) -> Message | None:
+    role, content = told.get("role"), told.get("content")
+    if not isinstance(role, str):
+        return None
+    # The usual one, by far.
+    if type(content) is str and content and type(told) is dict and len(told) == 2:
+        return {"role": role, "parts": [{"type": "text", "content": content}]}
+    parts = [_answer(told, content)] if role in _ANSWERS else _parts(told)
+    name = told.get("name")
+    return {"role": role, "parts": parts, "name": name} if isinstance(name, str) else {"role": role, "parts": parts}
 
 
-def output_message(message: Any) -> dict[str, Any]:
-    """One choice of a response."""
-    return _message(message) | {"role": _get(message, "role") or "assistant"}
+def _answer(told: Fields, content: Any) -> Part:
+    """What a tool gave back."""
+    call_id = told.get("tool_call_id")
+    return {
+        "type": "tool_call_response",
+        "id": call_id if isinstance(call_id, str) else None,
+        "response": answered(content),
+    }
+
+
+def answered(content: Any) -> Any:
+    """A tool's result: a text as it is, a list of parts as parts."""
+    return content_parts(content) if isinstance(content, (list, tuple)) else content
+
+
+def _parts(told: Fields) -> list[Part]:
+    """In the order in which a model makes them."""
+    # DeepSeek's name and its followers'; OpenRouter's.
+    reasoning = told.get("reasoning_content") or told.get("reasoning")
+    thought = reasoning_part(reasoning) if reasoning else None
+    parts = [] if thought is None else [thought]
+    content = told.get("content")
+    if content:
+        parts += content_parts(content)
+    refusal = told.get("refusal")
+    if refusal and isinstance(refusal, str):
+        parts.append({"type": "refusal", "content": refusal})
+    audio = told.get("audio")
+    if audio is not None:
+        parts += _audio(audio)
+    calls, legacy = told.get("tool_calls"), told.get("function_call")
+    if isinstance(calls, (list, tuple)):
+        parts += [_tool_call(call) for call in cast("Sequence[Any]", calls) if call is not None]
+    if legacy is not None:
+        parts.append(tool_call(None, get(legacy, "name"), get(legacy, "arguments")))
+    return parts
+
+
+def _audio(audio: Any) -> list[Part]:
+    """What the model said, with the words; in a later request only the id of it."""
+    data, transcript = text_of(audio, "data"), text_of(audio, "transcript")
+    if data is None and transcript is None:
+        said = text_of(audio, "id")
+        return [{"type": "audio", "id": said}] if said is not None else []
+    part = blob("audio", None, data)
+    if transcript is not None:
+        part["transcript"] = transcript
+    return [part]
+
+
+def _tool_call(call: Any) -> Part:
+    told = fields(call)
+    function = told.get("function")
+    if function is not None:
+        asked = fields(function)
+        return tool_call(told.get("id"), asked.get("name"), asked.get("arguments"))
+    custom = fields(told.get("custom"))
+    return tool_call(told.get("id"), custom.get("name"), custom.get("input"))
+
+
+def tool_call(call_id: Any, name: Any, arguments: Any) -> Part:
+    """A call that the model asks for. The schema wants a name."""
+    return {
+        "type": "tool_call",
+        "id": call_id if isinstance(call_id, str) else None,
+        "name": name if isinstance(name, str) else "",
+        "arguments": parsed(arguments),
+    }
+
+
+def parsed(arguments: Any) -> Any:
+    """Arguments as a value where the model wrote JSON, as it wrote them where it did not."""
+    if not isinstance(arguments, str) or not arguments.startswith(("{", "[")):
+        return arguments
+    try:
+        return json.loads(arguments)
+    except (ValueError, RecursionError):
+        return arguments
 
 
 def tool_definitions(tools: Iterable[Any]) -> list[dict[str, Any]]:
     """The offered tools by type and name (descriptions and parameters are not recommended by default)."""
-    rows: list[dict[str, Any]] = []
-    for tool in tools:
-        kind = _get(tool, "type") or "function"
-        name = _get(_get(tool, "function"), "name") or _get(_get(tool, "custom"), "name") or _get(tool, "name")
-        rows.append({"type": kind, "name": name})
-    return rows
+    return [found for tool in tools if (found := _tool(fields(tool))) is not None]
 
 
-def _message(message: Any) -> dict[str, Any]:
-    role = _get(message, "role")
-    if role in ("tool", "function"):
-        answer = {
-            "type": "tool_call_response",
-            "id": _get(message, "tool_call_id"),
-            "response": _get(message, "content"),
-        }
-        return {"role": role, "parts": [answer]}
-    parts: list[dict[str, Any]] = []
-    reasoning = _get(message, "reasoning_content")
-    if isinstance(reasoning, str) and reasoning:
-        parts.append({"type": "reasoning", "content": reasoning})
-    parts.extend(_content_parts(_get(message, "content")))
-    refusal = _get(message, "refusal")
-    if isinstance(refusal, str) and refusal:
-        parts.append({"type": "refusal", "content": refusal})
-    calls = _get(message, "tool_calls")
-    if isinstance(calls, (list, tuple)):
-        parts.extend(_tool_call(call) for call in cast("Iterable[Any]", calls))
-    return {"role": str(role), "parts": parts}
-
-
-def _tool_call(call: Any) -> dict[str, Any]:
-    function = _get(call, "function") or _get(call, "custom")
-    arguments = _get(function, "arguments")
-    if arguments is None:
-        arguments = _get(function, "input")
-    return {
-        "type": "tool_call",
-        "id": _get(call, "id"),
-        "name": str(_get(function, "name") or ""),
-        "arguments": _parsed(arguments),
-    }
-
-
-def _parsed(arguments: Any) -> Any:
-    """Arguments as a value where the model wrote JSON, as it wrote them where it did not."""
-    if not isinstance(arguments, str):
-        return arguments
-    try:
-        return json.loads(arguments)
-    except ValueError:
-        return arguments
-
-
-def _content_parts(content: Any) -> list[dict[str, Any]]:
-    if isinstance(content, str):
-        return [{"type": "text", "content": content}] if content else []
-    if isinstance(content, (list, tuple)):
-        return [_part(one) for one in cast("Iterable[Any]", content)]
-    return []
-
-
-def _part(part: Any) -> dict[str, Any]:
-    kind = _get(part, "type")
-    if kind in ("text", "input_text", "output_text"):
-        return {"type": "text", "content": _get(part, "text")}
-    if kind == "refusal":
-        return {"type": "refusal", "content": _get(part, "refusal")}
-    if kind == "image_url":
-        return _image(_get(_get(part, "image_url"), "url"))
-    if kind == "input_audio":
-        audio = _get(part, "input_audio")
-        return _blob("audio", f"audio/{_get(audio, 'format')}", _get(audio, "data"))
-    if kind == "file":
-        return _file(_get(part, "file"))
-    return {"type": str(kind)}
-
-
-def _file(file: Any) -> dict[str, Any]:
-    file_id = _get(file, "file_id")
-    if isinstance(file_id, str):
-        return {"type": "file", "modality": "document", "file_id": file_id}
-    head, _, data = str(_get(file, "file_data") or "").rpartition(",")
-    return _blob("document", head.removeprefix("data:").partition(";")[0], data)
-
-
-def _image(url: Any) -> dict[str, Any]:
-    if isinstance(url, str) and url.startswith("data:"):
-        head, _, data = url.partition(",")
-        return _blob("image", head[len("data:") :].partition(";")[0], data)
-    return {"type": "uri", "modality": "image", "uri": url}
-
-
-def _blob(modality: str, mime_type: str, data: Any) -> dict[str, Any]:
-    """A blob is never copied: its digest (of the base64 text) and size say which one it was."""
-    raw = data.encode() if isinstance(data, str) else b""
-    return {
-        "type": "blob",
-        "modality": modality,
-        "mime_type": mime_type,
-        "content": "",
-        "sha256": hashlib.sha256(raw).hexdigest(),
-        "base64_bytes": len(raw),
-    }
+def _tool(told: Fields) -> dict[str, Any] | None:
+    """The name is nested in chat completions, flat in responses; built-in tools are named by their type."""
+    name, kind = told.get("name"), told.get("type")
+    if not isinstance(kind, str) or not kind:
+        # The older ``functions=``.
+        kind = "function" if isinstance(name, str) and name else None
+    if kind is None:
+        return None
+    for found in (name, get(told.get(kind), "name"), told.get("server_label")):
+        if isinstance(found, str) and found:
+            return {"type": kind[:MAX_NAME], "name": found[:MAX_NAME]}
+    return {"type": kind[:MAX_NAME], "name": kind[:MAX_NAME]}

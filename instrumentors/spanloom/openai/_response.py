@@ -1,78 +1,181 @@
-"""Reading a response: the SDK's objects, or the same JSON as plain dicts -> the inference. Nothing is invented."""
+"""Reading an answer: the SDK's objects, or the same JSON as plain dicts -> the call. Nothing is invented."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, cast
+import functools
+from collections.abc import Sequence
+from typing import Any, Final
 
-from spanloom.genai import Inference, Usage
-from spanloom.openai._messages import output_message
-from spanloom.semconv import GenAI, OpenAI
+from spanloom.genai import Embeddings, FetchResponse, Inference, ModelCall, Usage
+from spanloom.openai import _items
+from spanloom.openai._fields import get, items_of, text_of
+from spanloom.openai._messages import output_message, tool_definitions
+from spanloom.openai._parts import text_part
+from spanloom.openai._usage import usage_of
+from spanloom.semconv import Error, FinishReason, GenAI, OpenAI, ResponseStatus
 
-# OTLP has signed 64-bit integers; a Collector refuses a whole batch for one that is greater.
-_MOST = 2**63 - 1
+# What the conventions call it, of OpenAI and of those who answer like it; a reason unknown here is passed on.
+_REASONS: Final = {
+    "tool_calls": FinishReason.TOOL_CALL,
+    "function_call": FinishReason.TOOL_CALL,
+    "eos": FinishReason.STOP,
+    "end_turn": FinishReason.STOP,
+    "max_tokens": FinishReason.LENGTH,
+    "model_length": FinishReason.LENGTH,
+    "safety": FinishReason.CONTENT_FILTER,
+    "abort": FinishReason.ERROR,
+    "insufficient_system_resource": FinishReason.ERROR,
+}
+# Why a response is incomplete.
+_CAUSES: Final = {
+    "max_output_tokens": FinishReason.LENGTH,
+    "max_messages": FinishReason.LENGTH,
+    "content_filter": FinishReason.CONTENT_FILTER,
+}
+_STATUSES: Final = frozenset(value for key, value in vars(ResponseStatus).items() if key.isupper())
+_UNFINISHED: Final = (ResponseStatus.QUEUED, ResponseStatus.IN_PROGRESS)
+_MAX_REASON: Final = 64
+
+Failure = tuple[str, "str | None"]
 
 
-def get(value: Any, key: str) -> Any:
-    """A field of an SDK object or of a plain dict; ``None`` where it is missing."""
-    if isinstance(value, Mapping):
-        return cast("Mapping[str, Any]", value).get(key)
-    return getattr(value, key, None)
-
-
-def items_of(value: Any, key: str) -> list[Any]:
-    """A list field; empty where it is missing or something else (some gateways send ``null``)."""
-    found = get(value, key)
-    return list(cast("list[Any]", found)) if isinstance(found, (list, tuple)) else []
-
-
-def read_response(inference: Inference, response: Any) -> None:
-    """Write a whole chat completion onto the inference."""
-    read_head(inference, response)
-    usage = usage_of(get(response, "usage"))
-    if usage is not None:
-        inference.usage = usage
+def read_chat_answer(call: Inference, response: Any) -> None:
+    """Write a whole chat completion onto the call."""
+    read_head(call, response)
+    call.usage = usage_of(get(response, "usage")) or call.usage
     choices = items_of(response, "choices")
-    reasons = [get(choice, "finish_reason") for choice in choices]
-    if reasons:
-        inference.finish_reasons = [reason if isinstance(reason, str) else "error" for reason in reasons]
-    if inference.captures_content:
-        messages = [get(choice, "message") for choice in choices]
-        inference.output_content = {GenAI.OUTPUT_MESSAGES: lambda: [output_message(one) for one in messages]}
+    if choices:
+        call.finish_reasons = [finish_reason(get(choice, "finish_reason")) or FinishReason.ERROR for choice in choices]
+        if call.captures_content:
+            call.output_content = {GenAI.OUTPUT_MESSAGES: functools.partial(_chat_messages, choices)}
 
 
-def read_head(inference: Inference, response: Any) -> None:
-    """What a whole response and each chunk have in common."""
-    model, response_id = get(response, "model"), get(response, "id")
-    if isinstance(model, str) and model:
-        inference.response_model = model
-    if isinstance(response_id, str) and response_id:
-        inference.response_id = response_id
-    for key, name in (
-        ("system_fingerprint", OpenAI.RESPONSE_SYSTEM_FINGERPRINT),
-        ("service_tier", OpenAI.RESPONSE_SERVICE_TIER),
-    ):
-        value = get(response, key)
-        if isinstance(value, str) and value:
-            inference.attributes[name] = value
+def _chat_messages(choices: Sequence[Any]) -> list[dict[str, Any]]:
+    return [output_message(get(choice, "message")) for choice in choices]
 
 
-def usage_of(usage: Any) -> Usage | None:
-    """``usage`` of a chat completion; ``None`` where the provider sent none or nothing that can be counted."""
-    if usage is None:
-        return None
-    prompt_details = get(usage, "prompt_tokens_details")
-    completion_details = get(usage, "completion_tokens_details")
-    found = Usage(
-        input_tokens=count(get(usage, "prompt_tokens")),
-        output_tokens=count(get(usage, "completion_tokens")),
-        cache_read_input_tokens=count(get(prompt_details, "cached_tokens")),
-        cache_write_input_tokens=count(get(prompt_details, "cache_write_tokens")),
-        reasoning_output_tokens=count(get(completion_details, "reasoning_tokens")),
-    )
-    return found if found.attributes() else None
+def read_responses_answer(call: Inference, response: Any) -> None:
+    """Write a whole response onto the call, or what is known of one that is still being made."""
+    read_responses_end(call, response)
+    output = items_of(response, "output")
+    if output and call.captures_content:
+        call.output_content = {GenAI.OUTPUT_MESSAGES: lambda: [_items.output_message(output)]}
 
 
-def count(value: Any) -> int | None:
-    """A token count, or ``None`` for whatever is not one."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST else None
+def read_responses_end(call: Inference, response: Any) -> None:
+    """All of a response but what the model said."""
+    read_head(call, response)
+    call.usage = usage_of(get(response, "usage")) or call.usage
+    reason = responses_reason(response)
+    if reason is not None:
+        call.finish_reasons = [reason]
+    conversation = text_of(get(response, "conversation"), "id")
+    if conversation is not None:
+        call.attributes[GenAI.CONVERSATION_ID] = conversation
+    if any(get(item, "type") == "compaction" for item in items_of(response, "output")):
+        call.attributes[GenAI.CONVERSATION_COMPACTED] = True
+
+
+def read_embeddings_answer(call: Embeddings, response: Any) -> None:
+    """Write the answer to an embeddings request onto the call; its vectors are not looked at."""
+    model = text_of(response, "model")
+    if model is not None:
+        call.response_model = model
+    usage = usage_of(get(response, "usage"))
+    if usage is not None and usage.input_tokens is not None:
+        # Nothing is made but vectors, whatever a gateway counts.
+        call.usage = Usage(usage.input_tokens)
+
+
+def read_fetched(call: FetchResponse, response: Any) -> None:
+    """Write a stored response onto the call that fetched it. Its tokens were counted when it was made."""
+    read_fetched_end(call, response)
+    if call.captures_content:
+        call.output_content = {
+            GenAI.OUTPUT_MESSAGES: functools.partial(_fetched_messages, items_of(response, "output")),
+            GenAI.SYSTEM_INSTRUCTIONS: functools.partial(_fetched_instructions, get(response, "instructions")),
+            GenAI.TOOL_DEFINITIONS: functools.partial(_fetched_tools, items_of(response, "tools")),
+        }
+
+
+def read_fetched_end(call: FetchResponse, response: Any) -> None:
+    """All of a stored response but what the model said."""
+    model, status, reason = text_of(response, "model"), text_of(response, "status"), responses_reason(response)
+    if model is not None:
+        call.response_model = model
+    if status in _STATUSES:
+        call.status = status
+    if reason is not None:
+        call.finish_reasons = [reason]
+    _read_tier(call.attributes, response)
+
+
+def _fetched_messages(output: Sequence[Any]) -> list[dict[str, Any]] | None:
+    return [_items.output_message(output)] if output else None
+
+
+def _fetched_instructions(instructions: Any) -> list[dict[str, Any]] | None:
+    return [text_part(instructions)] if isinstance(instructions, str) and instructions else None
+
+
+def _fetched_tools(tools: Sequence[Any]) -> list[dict[str, Any]] | None:
+    return tool_definitions(tools) or None
+
+
+def read_head(call: ModelCall, response: Any) -> None:
+    """What a whole answer and each chunk of a stream have in common."""
+    model, response_id = text_of(response, "model"), text_of(response, "id")
+    if model is not None:
+        call.response_model = model
+    if response_id is not None:
+        call.response_id = response_id
+    fingerprint = text_of(response, "system_fingerprint")
+    if fingerprint is not None:
+        call.attributes[OpenAI.RESPONSE_SYSTEM_FINGERPRINT] = fingerprint
+    _read_tier(call.attributes, response)
+
+
+def _read_tier(attributes: dict[str, Any], response: Any) -> None:
+    tier = text_of(response, "service_tier")
+    if tier is not None:
+        attributes[OpenAI.RESPONSE_SERVICE_TIER] = tier
+
+
+def finish_reason(reason: Any) -> str | None:
+    """In the conventions' words; ``None`` where there is none."""
+    return _REASONS.get(reason, reason[:_MAX_REASON]) if isinstance(reason, str) and reason else None
+
+
+def responses_reason(response: Any) -> str | None:
+    """Why a response ended; ``None`` where it did not, or does not tell."""
+    status = text_of(response, "status")
+    if status == ResponseStatus.COMPLETED:
+        waits = any(map(_items.asks_for_tool, items_of(response, "output")))
+        return FinishReason.TOOL_CALL if waits else FinishReason.STOP
+    if status == ResponseStatus.INCOMPLETE:
+        cause = text_of(get(response, "incomplete_details"), "reason")
+        return _CAUSES.get(cause, cause[:_MAX_REASON]) if cause is not None else FinishReason.ERROR
+    return FinishReason.ERROR if status in (ResponseStatus.FAILED, ResponseStatus.CANCELLED) else None
+
+
+def failure_of(response: Any) -> Failure | None:
+    """``error.type`` and message of a failure that was answered with a 200; ``None`` where there is none.
+
+    That is a response whose status is ``failed``, and an ``error`` where the answer should be, as gateways send it. A
+    response that was cancelled did what it was told.
+    """
+    error = get(response, "error")
+    if error is None:
+        return (Error.OTHER, None) if get(response, "status") == ResponseStatus.FAILED else None
+    return failure(error)
+
+
+def failure(error: Any) -> Failure | None:
+    """The same for the error itself: a text, or an object with a code; ``None`` where it is neither."""
+    if isinstance(error, str):
+        return (Error.OTHER, error) if error else None
+    code, message = get(error, "code"), text_of(error, "message")
+    for told in (code, get(error, "type")):
+        if isinstance(told, (str, int)) and not isinstance(told, bool) and told and len(str(told)) <= _MAX_REASON:
+            return str(told), message
+    return (Error.OTHER, message) if message is not None else None

@@ -1,4 +1,8 @@
-"""What is patched, and how one call runs. Sync and async come from one row."""
+"""What is patched, and how one call runs. Sync and async come from one row.
+
+A call of a model begins at the method that the application calls. Its arguments are read where the request is made from
+them: there a generator is a list, and what was not given is gone. All other endpoints begin there, too.
+"""
 
 from __future__ import annotations
 
@@ -7,46 +11,56 @@ import inspect
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
-from spanloom.genai import Inference, Target, Telemetry, guard, guarded, inference_is_recorded, is_suppressed
-from spanloom.openai._request import peer_of, read_request
-from spanloom.openai._response import read_response
-from spanloom.openai._stream import is_stream, observe, observe_raw
-from spanloom.semconv import Operation
+from spanloom.genai import Target, Telemetry, guard
+from spanloom.openai._calls import CHAT, EMBEDDINGS, FETCH, RESPONSES, Begun, Calls, Row
 
-_MODULE = "openai.resources.chat.completions.completions"
-_ROWS = (
-    (_MODULE, "Completions", ("create", "parse")),
-    (_MODULE, "AsyncCompletions", ("create", "parse")),
+_RESOURCES = "openai.resources"
+_BASE = "openai._base_client"
+_ROWS: tuple[tuple[str, str, tuple[str, ...], Row], ...] = (
+    (f"{_RESOURCES}.chat.completions.completions", "Completions", ("create", "parse"), CHAT),
+    # Until openai 2: later it is another name of the one above.
+    (f"{_RESOURCES}.beta.chat.completions", "Completions", ("parse",), CHAT),
+    (f"{_RESOURCES}.responses.responses", "Responses", ("create", "parse"), RESPONSES),
+    (f"{_RESOURCES}.responses.responses", "Responses", ("retrieve",), FETCH),
+    (f"{_RESOURCES}.embeddings", "Embeddings", ("create",), EMBEDDINGS),
 )
 
 
 def targets(telemetry: Telemetry) -> Iterator[Target]:
-    """One target a method; classes named ``Async…`` have methods that return coroutines."""
-    for module, owner, methods in _ROWS:
-        wrap = _wrap_async if owner.startswith("Async") else _wrap_sync
+    """The methods for models, and the two of every client through which all requests go."""
+    calls = Calls(telemetry)
+    for module, owner, methods, row in _ROWS:
         for method in methods:
-            yield Target(module, f"{owner}.{method}", functools.partial(wrap, telemetry))
+            # Not all of them are in every version.
+            yield Target(module, f"{owner}.{method}", functools.partial(_wrap, calls, row), method != "create")
+            yield Target(
+                module, f"Async{owner}.{method}", functools.partial(_wrap_async, calls, row), method != "create"
+            )
+    yield Target(_BASE, "SyncAPIClient.request", functools.partial(_wrap_request, calls))
+    yield Target(_BASE, "AsyncAPIClient.request", functools.partial(_wrap_request_async, calls))
+    for owner in ("SyncAPIClient", "AsyncAPIClient"):
+        yield Target(_BASE, f"{owner}._process_response", functools.partial(_wrap_answer, calls), optional=True)
 
 
-def _wrap_sync(telemetry: Telemetry, original: Callable[..., Any]) -> Callable[..., Any]:
+def _wrap(calls: Calls, row: Row, original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
-        inference = _begin(telemetry, self, kwargs)
-        if inference is None:
+        begun = calls.begin(row, self, args, kwargs)
+        if begun is None:
             return original(self, *args, **kwargs)
-        with inference:
+        with begun:
             result = original(self, *args, **kwargs)
-        _conclude(inference, result)
+        begun.conclude(result)
         return result
 
     return call
 
 
-def _wrap_async(telemetry: Telemetry, original: Callable[..., Any]) -> Callable[..., Any]:
+def _wrap_async(calls: Calls, row: Row, original: Callable[..., Any]) -> Callable[..., Any]:
     # Like the original, a coroutine function or a plain one: the latter checks its arguments when it is called.
     @functools.wraps(original)
     def start(self: Any, /, *args: Any, **kwargs: Any) -> Any:
-        return _awaited(telemetry, self, kwargs, _Pending(original(self, *args, **kwargs)))
+        return _awaited(calls, row, self, args, kwargs, _Pending(original(self, *args, **kwargs)))
 
     @functools.wraps(original)
     async def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
@@ -68,36 +82,60 @@ class _Pending:
             self.coroutine.close()
 
 
-async def _awaited(telemetry: Telemetry, resource: Any, kwargs: dict[str, Any], pending: _Pending) -> Any:
-    inference = _begin(telemetry, resource, kwargs)
-    if inference is None:
+async def _awaited(
+    calls: Calls, row: Row, resource: Any, args: tuple[Any, ...], kwargs: dict[str, Any], pending: _Pending
+) -> Any:
+    begun = calls.begin(row, resource, args, kwargs)
+    if begun is None:
         return await pending.coroutine
-    with inference:
+    with begun:
         result = await pending.coroutine
-    _conclude(inference, result)
+    begun.conclude(result)
     return result
 
 
-@guarded("openai.begin")
-def _begin(telemetry: Telemetry, resource: Any, kwargs: dict[str, Any]) -> Inference | None:
-    """Start the span, or ``None`` where nothing is to be recorded: switched off, or recorded further out."""
-    if not telemetry.enabled or is_suppressed() or inference_is_recorded():
-        return None
-    model = kwargs.get("model")
-    inference = Inference(telemetry, Operation.CHAT, model if isinstance(model, str) else None, peer_of(resource))
-    with guard("openai.request"):
-        read_request(inference, kwargs)
-    return inference
+def _wrap_request(calls: Calls, original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def request(self: Any, cast_to: Any, options: Any, *args: Any, **kwargs: Any) -> Any:
+        begun, options = calls.send(self, options)
+        if begun is None:
+            return original(self, cast_to, options, *args, **kwargs)
+        with begun:
+            result = original(self, cast_to, options, *args, **kwargs)
+        begun.conclude(result)
+        return result
+
+    return request
 
 
-def _conclude(inference: Inference, result: Any) -> None:
-    """End the span now, or hand it to the stream that goes on. Where reading fails, it ends all the same."""
-    with guard("openai.response"):
-        if is_stream(result):
-            observe(inference, result)
-            return
-        if hasattr(result, "http_response"):
-            observe_raw(inference, result)
-            return
-        read_response(inference, result)
-    inference.stop()
+def _wrap_request_async(calls: Calls, original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    async def request(self: Any, cast_to: Any, options: Any, *args: Any, **kwargs: Any) -> Any:
+        begun, options = calls.send(self, options)
+        if begun is None:
+            return await original(self, cast_to, options, *args, **kwargs)
+        with begun:
+            result = await original(self, cast_to, options, *args, **kwargs)
+        begun.conclude(result)
+        return result
+
+    return request
+
+
+def _wrap_answer(calls: Calls, original: Callable[..., Any]) -> Callable[..., Any]:
+    def note(kwargs: dict[str, Any]) -> None:
+        begun = Begun.current()
+        if begun is not None:
+            calls.note_response(begun, kwargs)
+
+    @functools.wraps(original)
+    def process(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        note(kwargs)
+        return original(self, *args, **kwargs)
+
+    @functools.wraps(original)
+    async def process_async(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        note(kwargs)
+        return await original(self, *args, **kwargs)
+
+    return process_async if inspect.iscoroutinefunction(original) else process

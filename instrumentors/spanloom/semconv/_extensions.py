@@ -41,6 +41,8 @@ class Spanloom:
     RATELIMIT_REMAINING_TOKENS = "spanloom.ratelimit.remaining_tokens"
     # Ours: true where the response is made in the background, and this call only started it.
     RESPONSE_BACKGROUND = "spanloom.response.background"
+    # Ours: the texts of an embeddings request, which the registry has no name for; of token ids only their number.
+    EMBEDDINGS_INPUT = "spanloom.embeddings.input"
 
     # Ours: the place in our code where a fault was caught (attribute of spanloom.internal.errors).
     PLACE = "spanloom.place"

@@ -6,11 +6,15 @@ import logging
 import os
 from typing import Any
 
+from opentelemetry import trace
+
 # Private by name, and the documented class for distributions to subclass; present since SDK 1.40 and before.
 from opentelemetry.sdk._configuration import _OTelSDKConfigurator  # pyright: ignore[reportPrivateUsage]
+from opentelemetry.sdk.trace import TracerProvider
 
 from spanloom.cost import CostFinisher
-from spanloom.distro import _processes, _resource, _signals
+from spanloom.distro import _processes, _propagation, _resource, _signals
+from spanloom.distro._local_roots import LocalRoots
 from spanloom.genai import hooks
 
 _log = logging.getLogger("spanloom")
@@ -32,5 +36,16 @@ class SpanloomConfigurator(_OTelSDKConfigurator):
         super()._configure(**kwargs)  # pyright: ignore[reportUnknownMemberType]
         type(self).configured = True
         hooks.add_finisher(CostFinisher())
+        with hooks.guard("distro.local_roots"):
+            _note_local_roots()
+        with hooks.guard("distro.propagation"):
+            _propagation.keep_back()
         _signals.flush_on_sigterm()
         _signals.flush_in_forked_workers()
+
+
+def _note_local_roots() -> None:
+    """Not among the SDK's arguments: it ignores them where ``OTEL_CONFIG_FILE`` is set."""
+    provider = trace.get_tracer_provider()
+    if isinstance(provider, TracerProvider):
+        provider.add_span_processor(LocalRoots())

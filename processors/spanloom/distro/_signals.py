@@ -6,9 +6,11 @@ leaves the signal alone. Servers that handle it themselves (uvicorn) put our han
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import threading
+from collections.abc import Callable, Iterable
 from types import FrameType, ModuleType
 
 import wrapt
@@ -47,43 +49,48 @@ def shut_down_providers() -> None:
     """Flush and close all three signals at once, each for itself: a dead endpoint of one must not cost the others."""
     hooks.end_open_streams()
     providers = (trace.get_tracer_provider(), metrics.get_meter_provider(), _logs.get_logger_provider())
-    closers = [getattr(provider, "shutdown", None) for provider in providers]
-    threads = [threading.Thread(target=_shut_down, args=(close,), daemon=True) for close in closers if callable(close)]
+    _at_once([hooks.close_completion_hook, *(getattr(provider, "shutdown", None) for provider in providers)])
+
+
+def _at_once(steps: Iterable[Callable[[], object] | None]) -> None:
+    threads = [threading.Thread(target=_guarded, args=(step,), daemon=True) for step in steps if callable(step)]
     for one in threads:
         one.start()
     for one in threads:
         one.join(FLUSH_S)
 
 
-def flush_in_forked_workers() -> None:
-    """Workers that multiprocessing forks leave by ``os._exit``, without exit handlers: flush their spans before.
+def _guarded(step: Callable[[], object]) -> None:
+    with hooks.guard("distro.flush"):
+        step()
 
-    Spans only: a forked child carries its parent's counters on, and exporting them again would count them twice.
+
+def flush_in_forked_workers() -> None:
+    """Workers that multiprocessing forks leave by ``os._exit``, without exit handlers: flush spans and events before.
+
+    No metrics: a forked child carries its parent's counters on, and exporting them again would count them twice.
     """
     wrapt.register_post_import_hook(_watch_forks, "multiprocessing.util")
 
 
 def _watch_forks(util: ModuleType) -> None:
     with hooks.guard("distro.forks"):
-        util.register_after_fork(_watch_forks, _flush_spans_at_exit)
+        util.register_after_fork(_watch_forks, _flush_at_exit)
 
 
-def _flush_spans_at_exit(_: object) -> None:
+def _flush_at_exit(_: object) -> None:
     with hooks.guard("distro.forks"):
         from multiprocessing.util import Finalize
 
-        Finalize(None, _flush_spans, exitpriority=0)
+        Finalize(None, _flush, exitpriority=0)
 
 
-def _flush_spans() -> None:
+def _flush() -> None:
     with hooks.guard("distro.forks"):
         hooks.end_open_streams()
-        flush = getattr(trace.get_tracer_provider(), "force_flush", None)
-        if callable(flush):
-            flush(int(FLUSH_S * 1000))
+        _at_once([_flushing(provider) for provider in (trace.get_tracer_provider(), _logs.get_logger_provider())])
 
 
-def _shut_down(close: object) -> None:
-    with hooks.guard("distro.shutdown"):
-        if callable(close):
-            close()
+def _flushing(provider: object) -> Callable[[], object] | None:
+    flush = getattr(provider, "force_flush", None)
+    return functools.partial(flush, int(FLUSH_S * 1000)) if callable(flush) else None

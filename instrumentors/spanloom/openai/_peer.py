@@ -1,0 +1,205 @@
+"""Whom a client talks to: provider by setting, class of the client and host; address and port by its base URL."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import urlsplit
+
+from spanloom import semconv
+from spanloom.genai import Peer
+from spanloom.semconv import OtherProvider, Provider
+
+_log = logging.getLogger("spanloom")
+
+_CLASSES = {
+    "AzureOpenAI": Provider.AZURE_OPENAI,
+    "AsyncAzureOpenAI": Provider.AZURE_OPENAI,
+    "BedrockOpenAI": Provider.AWS_BEDROCK,
+    "AsyncBedrockOpenAI": Provider.AWS_BEDROCK,
+}
+
+# Domains that are one provider's own, with everything below them. Others speak OpenAI's protocol for somebody.
+_DOMAINS = {
+    "openai.azure.com": Provider.AZURE_OPENAI,
+    "cognitiveservices.azure.com": Provider.AZURE_OPENAI,
+    "openai.azure.us": Provider.AZURE_OPENAI,
+    "openai.azure.cn": Provider.AZURE_OPENAI,
+    "services.ai.azure.com": Provider.AZURE_INFERENCE,
+    "models.ai.azure.com": Provider.AZURE_INFERENCE,
+    "anthropic.com": Provider.ANTHROPIC,
+    "cohere.com": Provider.COHERE,
+    "cohere.ai": Provider.COHERE,
+    "deepseek.com": Provider.DEEPSEEK,
+    "generativelanguage.googleapis.com": Provider.GEMINI,
+    "aiplatform.googleapis.com": Provider.VERTEX_AI,
+    "groq.com": Provider.GROQ,
+    "mistral.ai": Provider.MISTRAL,
+    "moonshot.ai": Provider.MOONSHOT,
+    "moonshot.cn": Provider.MOONSHOT,
+    "perplexity.ai": Provider.PERPLEXITY,
+    "x.ai": Provider.X_AI,
+    "openrouter.ai": OtherProvider.OPENROUTER,
+    "together.xyz": OtherProvider.TOGETHER_AI,
+    "together.ai": OtherProvider.TOGETHER_AI,
+    "fireworks.ai": OtherProvider.FIREWORKS_AI,
+    "cerebras.ai": OtherProvider.CEREBRAS,
+    "integrate.api.nvidia.com": OtherProvider.NVIDIA,
+    "models.github.ai": OtherProvider.GITHUB,
+    "githubcopilot.com": OtherProvider.GITHUB_COPILOT,
+    "huggingface.co": OtherProvider.HUGGINGFACE,
+    "huggingface.cloud": OtherProvider.HUGGINGFACE,
+    "gateway.ai.cloudflare.com": OtherProvider.CLOUDFLARE,
+    "ai-gateway.vercel.sh": OtherProvider.VERCEL_AI_GATEWAY,
+    "ai21.com": OtherProvider.AI21,
+    "baseten.co": OtherProvider.BASETEN,
+    "chutes.ai": OtherProvider.CHUTES,
+    "dashscope.aliyuncs.com": OtherProvider.DASHSCOPE,
+    "dashscope-intl.aliyuncs.com": OtherProvider.DASHSCOPE,
+    "cloud.databricks.com": OtherProvider.DATABRICKS,
+    "azuredatabricks.net": OtherProvider.DATABRICKS,
+    "deepinfra.com": OtherProvider.DEEPINFRA,
+    "featherless.ai": OtherProvider.FEATHERLESS_AI,
+    "friendli.ai": OtherProvider.FRIENDLIAI,
+    "hyperbolic.xyz": OtherProvider.HYPERBOLIC,
+    "lambda.ai": OtherProvider.LAMBDA_AI,
+    "api.llama.com": OtherProvider.META_LLAMA,
+    "minimax.io": OtherProvider.MINIMAX,
+    "nebius.com": OtherProvider.NEBIUS,
+    "novita.ai": OtherProvider.NOVITA,
+    "nscale.com": OtherProvider.NSCALE,
+    "sambanova.ai": OtherProvider.SAMBANOVA,
+    "snowflakecomputing.com": OtherProvider.SNOWFLAKE,
+    "volces.com": OtherProvider.VOLCENGINE,
+    "inference.wandb.ai": OtherProvider.WANDB,
+    "z.ai": OtherProvider.ZAI,
+    "bigmodel.cn": OtherProvider.ZAI,
+}
+
+# Servers on this machine, by the port that is theirs alone by default. 8000 and 8080 are everybody's.
+_LOCAL = ("localhost", "127.0.0.1", "::1", "host.docker.internal")
+_LOCAL_PORTS = {
+    11434: OtherProvider.OLLAMA,
+    1234: OtherProvider.LM_STUDIO,
+    12434: OtherProvider.DOCKER_MODEL_RUNNER,
+}
+
+_PORTS = {"http": 80, "https": 443}
+# One entry a base URL; a service has a handful of clients, one that makes them by the thousand starts anew.
+_MOST_KNOWN = 256
+
+
+class Hosts:
+    """A table of hosts: ``host``, ``host:port`` or ``*.suffix`` -> value. The longest rule that fits wins."""
+
+    def __init__(self, rows: Iterable[tuple[str, str]]) -> None:
+        self._exact: dict[str, str] = {}
+        self._below: dict[str, str] = {}
+        for host, value in rows:
+            table, name = (self._below, host[2:]) if host.startswith("*.") else (self._exact, host)
+            table[name.lower()] = value
+        self.any = bool(self._exact or self._below)
+
+    def find(self, host: str, port: int | None) -> str | None:
+        """What stands for this host."""
+        if not self.any:
+            return None
+        found = self._exact.get(f"{host}:{port}") or self._exact.get(host)
+        if found is not None:
+            return found
+        return next((self._below[one] for one in _above(host) if one in self._below), None)
+
+
+def _above(host: str) -> list[str]:
+    """The domains above a host, the longest first."""
+    labels = host.split(".")
+    return [".".join(labels[place:]) for place in range(1, len(labels))]
+
+
+def hosts_of(setting: str) -> Hosts:
+    """A list of hosts; what is found there is ``yes``."""
+    rows: list[tuple[str, str]] = []
+    for one in semconv.names_of(setting):
+        if _names_host(one):
+            rows.append((one, "yes"))
+        else:
+            _refuse(setting, one, "llm.example.com, *.example.com")
+    return Hosts(rows)
+
+
+def providers_of(setting: str) -> Hosts:
+    """A list of ``host=provider``."""
+    rows: list[tuple[str, str]] = []
+    for one in semconv.names_of(setting):
+        host, _, provider = (part.strip() for part in one.partition("="))
+        if provider and _names_host(host):
+            rows.append((host, provider))
+        else:
+            _refuse(setting, one, "llm.example.com=groq, *.example.com=openai")
+    return Hosts(rows)
+
+
+def _names_host(host: str) -> bool:
+    name = host.removeprefix("*.")
+    return bool(name) and name.count(":") <= 1 and not any(letter in name for letter in "*/@= \t")
+
+
+def _refuse(setting: str, item: str, wanted: str) -> None:
+    _log.warning("spanloom: %s: %r is no host and is left out; write it like %s", setting, item, wanted)
+
+
+class Peers:
+    """Finds the peer of a client, and keeps it by the client's base URL."""
+
+    def __init__(self) -> None:
+        self._named = providers_of("SPANLOOM_PROVIDER_HOSTS")
+        # By the identity of the URL object, which is held so that its identity stays its own.
+        self._known: dict[int, tuple[Any, type, Peer]] = {}
+
+    def of(self, client: object, path: str = "") -> Peer:
+        """The peer of a request; ``path`` may be a whole URL, as an application may ask for."""
+        # The property behind it imports a module each time; what it gives is this.
+        url = getattr(client, "_base_url", None) or getattr(client, "base_url", None)
+        if path.startswith(("http://", "https://")):
+            return self._make(type(client), urlsplit(path))
+        entry = self._known.get(id(url))
+        if entry is not None and entry[0] is url and entry[1] is type(client):
+            return entry[2]
+        if len(self._known) >= _MOST_KNOWN:
+            self._known.clear()
+        peer = self._make(type(client), url)
+        self._known[id(url)] = (url, type(client), peer)
+        return peer
+
+    def _make(self, kind: type, url: Any) -> Peer:
+        # The SDK's URL is httpx's or httpx2's; both have these, and so has what `urlsplit` gives.
+        host = getattr(url, "hostname", None) or getattr(url, "host", None)
+        if not isinstance(host, str) or not host:
+            return Peer(_by_class(kind) or Provider.OPENAI)
+        port = getattr(url, "port", None)
+        if not isinstance(port, int):
+            port = _PORTS.get(getattr(url, "scheme", ""), 443)
+        named = self._named.find(host, port)
+        return Peer(named or _by_class(kind) or _by_host(host, port, str(getattr(url, "path", ""))), host, port)
+
+
+def _by_class(kind: type) -> str | None:
+    """By the SDK's own classes; an application's subclass of one is one, too."""
+    ours = (_CLASSES.get(one.__name__) for one in kind.__mro__ if one.__module__.partition(".")[0] == "openai")
+    return next((provider for provider in ours if provider), None)
+
+
+def _by_host(host: str, port: int, path: str) -> str:
+    if host in _LOCAL:
+        return _LOCAL_PORTS.get(port, Provider.OPENAI)
+    for domain in (host, *_above(host)):
+        provider = _DOMAINS.get(domain)
+        if provider is not None:
+            # Azure's newer resources speak for OpenAI's models below this path.
+            openai = provider == Provider.AZURE_INFERENCE and path.startswith("/openai/")
+            return Provider.AZURE_OPENAI if openai else provider
+    first = host.partition(".")[0]
+    if first.startswith(("bedrock-runtime", "bedrock-mantle")):
+        return Provider.AWS_BEDROCK
+    return Provider.VERTEX_AI if host.endswith("-aiplatform.googleapis.com") else Provider.OPENAI
