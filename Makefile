@@ -11,7 +11,7 @@ DEMO_ENV := .venv-demo
 DEMO_PY := $(DEMO_ENV)/bin/python
 PYTEST_ARGS ?=
 
-.PHONY: help demo test lint types format unit stack stack-down stack-status bench build prices semconv snapshots clean install
+.PHONY: help demo test lint types format unit fuzz soak stack stack-down stack-status bench build prices semconv snapshots clean install
 
 help: ## List the verbs
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -65,6 +65,12 @@ unit: .venv/.done ## All tests, with coverage
 	@rm -f .coverage .coverage.*
 	@.venv/bin/coverage run -m pytest $(PYTEST_ARGS)
 	@.venv/bin/coverage combine --quiet && .venv/bin/coverage report
+
+fuzz: .venv/.done ## 100,000 odd answers to the SDK, without and with the plugin (FUZZ_ARGS="--seed 2")
+	@$(PY) -m tests.no_harm.fuzz $(FUZZ_ARGS)
+
+soak: .venv/.done ## 100,000 short calls over every kind of end: memory stays flat (SOAK_ARGS="--calls 20000")
+	@$(PY) -m tests.no_harm.soak $(SOAK_ARGS)
 
 format: .venv/.done ## Let ruff format and fix
 	@.venv/bin/ruff format . && .venv/bin/ruff check --fix .

@@ -21,19 +21,27 @@ def cache_folder() -> Path:
 
 def environment(library: str, contender: str) -> Path:
     """The Python of this contender's environment, made or brought up to date."""
-    chosen = CONTENDERS[library, contender].requirements
-    requirements = [str(built_wheel()) if one == WHEEL else one for one in chosen]
-    key = _key(requirements)
-    folder = cache_folder() / f"{library}-{contender}-py{sys.version_info.major}.{sys.version_info.minor}"
-    stamp = folder / "requirements.key"
-    python = folder / "bin" / "python"
-    if not (python.is_file() and stamp.is_file() and stamp.read_text() == key):
-        print(f"  installing {library}/{contender} into {folder}", file=sys.stderr)
-        _run("venv", "--quiet", "--clear", "--python", sys.executable, str(folder))
-        limits = ("--constraints", str(locked_versions()))
-        _run("pip", "install", "--quiet", "--compile-bytecode", "--python", str(python), *limits, *requirements)
-        stamp.write_text(key)
+    chosen = CONTENDERS[library, contender]
+    folder = cache_folder() / f"{chosen.environment}-py{sys.version_info.major}.{sys.version_info.minor}"
+    python, stamp = folder / "bin" / "python", folder / "requirements.key"
+    others = [one for one in chosen.requirements if one != WHEEL]
+    wheels = [str(built_wheel())] if WHEEL in chosen.requirements else []
+    keys = [_key(others), _key(wheels)]
+    known = stamp.read_text().split() if python.is_file() and stamp.is_file() else []
+    if known != keys:
+        print(f"  installing {chosen.environment} into {folder}", file=sys.stderr)
+        if known[:1] == keys[:1]:
+            # Only ours has changed; what it needs is in the lock, which is part of the first key.
+            _install(python, "--no-deps", "--reinstall", *wheels)
+        else:
+            _run("venv", "--quiet", "--clear", "--python", sys.executable, str(folder))
+            _install(python, "--constraints", str(locked_versions()), *others, *wheels)
+        stamp.write_text("\n".join(keys))
     return python
+
+
+def _install(python: Path, *what: str) -> None:
+    _run("pip", "install", "--quiet", "--compile-bytecode", "--python", str(python), *what)
 
 
 def _key(requirements: list[str]) -> str:

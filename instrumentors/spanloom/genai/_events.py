@@ -40,7 +40,9 @@ def details(attributes: Mapping[str, Any], context: Context) -> LogRecord:
 def emit_exception(logger: Logger, error: BaseException, kind: str, context: Context, with_text: bool) -> None:
     """``gen_ai.client.operation.exception``. The message is content, and may quote a prompt: only with content on."""
     severity = SeverityNumber.WARN
-    if not logger.enabled(context=context, severity_number=severity, event_name=Event.EXCEPTION):
+    # Older than 1.45, the API cannot tell; then a logger that does nothing gets a record that it throws away.
+    enabled = getattr(logger, "enabled", None)
+    if enabled is not None and not enabled(context=context, severity_number=severity, event_name=Event.EXCEPTION):
         return
     attributes: dict[str, Any] = {Exceptions.TYPE: kind, Exceptions.STACKTRACE: _stack(error, kind, with_text)}
     if with_text:

@@ -33,6 +33,7 @@ __all__ = [
     "add_finisher",
     "add_gate",
     "blocks_propagation",
+    "close_completion_hook",
     "end_open_streams",
     "guard",
     "report",
@@ -126,6 +127,13 @@ def _is_blocking(call: Invocation) -> bool:
     from spanloom.genai._calls import ClientCall  # the core is loaded where there is a call, and not before
 
     return isinstance(call, ClientCall) and not call.propagates
+
+
+def close_completion_hook() -> None:
+    """Let a completion hook finish its uploads, for a process that is about to end."""
+    completion = sys.modules.get("spanloom.genai._completion")
+    if completion is not None:
+        completion.close()
 
 
 def end_open_streams() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tests.benchmarks.cases import OURS, Case
+from tests.benchmarks.cases import OFF, OURS, Case
 
 if TYPE_CHECKING:
     from tests.benchmarks._telemetry import Bench
@@ -58,8 +58,6 @@ def finisher_with_metric(bench: Bench) -> Callable[[], Any]:
 
 
 CASES = (
-    Case("cost finisher", "one call priced, no metrics", "sdk", finisher, (OURS,), (False,), spans=0),
-    Case(
-        "cost finisher + metric", "the same with an SDK meter", "sdk", finisher_with_metric, (OURS,), (False,), spans=0
-    ),
+    Case("cost finisher", "one call priced, no metrics", "sdk", finisher, (OURS,), (OFF,), spans=0),
+    Case("cost finisher + metric", "the same with an SDK meter", "sdk", finisher_with_metric, (OURS,), (OFF,), spans=0),
 )

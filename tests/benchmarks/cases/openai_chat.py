@@ -1,18 +1,18 @@
-"""OpenAI chat completions over a transport in memory: the whole client runs, but no socket and no model."""
+"""OpenAI chat completions: a small one, and one of 32 KB with tools."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tests.benchmarks.cases import Case
+from tests.benchmarks._openai import async_client, client
+from tests.benchmarks.cases import FLOOR, OFFICIAL, ON, OURS, PRICED, UNSAMPLED, Case
 
 if TYPE_CHECKING:
     from tests.benchmarks._telemetry import Bench
 
-CHUNKS = 100
+ALL = (OFFICIAL, OURS, PRICED, FLOOR)
 ASYNC_BATCH = 10
 USAGE = {
     "prompt_tokens": 42,
@@ -33,83 +33,79 @@ REQUEST: dict[str, Any] = {
 HEAD = {"id": "chatcmpl-bench", "created": 1700000000, "model": "gpt-4o-mini-2024-07-18", "service_tier": "default"}
 ANSWER = "The Rhine; it reaches the North Sea near Rotterdam."
 
+BIG_BYTES = 32 * 1024
+BIG_MESSAGES = 20
+SENTENCE = 'The keeper wrote: "Wind south-west, 7 Bft;\n\tvisibility poor," and lit the lamp. '
 
-def whole_answer() -> bytes:
+
+def answer() -> bytes:
     message = {"role": "assistant", "content": ANSWER, "refusal": None}
     choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
     return json.dumps({**HEAD, "object": "chat.completion", "choices": [choice], "usage": USAGE}).encode()
 
 
-def streamed_answer() -> bytes:
-    def chunk(delta: dict[str, Any], reason: str | None = None, **more: Any) -> str:
-        choice = {"index": 0, "delta": delta, "finish_reason": reason, "logprobs": None}
-        return json.dumps({**HEAD, "object": "chat.completion.chunk", "choices": [choice], "usage": None, **more})
+def big_messages() -> list[dict[str, Any]]:
+    """Twenty messages of an agent's conversation: instructions, questions, tool calls, their results, answers."""
+    long = (SENTENCE * (BIG_BYTES // len(SENTENCE)))[: BIG_BYTES // (BIG_MESSAGES - 4)]
 
-    chunks = [chunk({"role": "assistant", "content": ""})]
-    chunks += [chunk({"content": "word "}) for _ in range(CHUNKS - 3)]
-    chunks += [chunk({}, "stop"), chunk({}, choices=[], usage=USAGE)]
-    return "".join(f"data: {one}\n\n" for one in (*chunks, "[DONE]")).encode()
+    def turn(number: int) -> list[dict[str, Any]]:
+        arguments = json.dumps({"station": f"light {number}", "hours": 24})
+        call = {"id": f"call_{number}", "type": "function", "function": {"name": "tool_1", "arguments": arguments}}
+        return [
+            {"role": "user", "content": long},
+            {"role": "assistant", "content": None, "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": f"call_{number}", "content": long},
+            {"role": "assistant", "content": long},
+        ]
 
-
-def transport() -> Any:
-    """Answers at once: plain or streamed, as the request asks."""
-    import httpx2
-
-    plain, streamed = whole_answer(), streamed_answer()
-
-    def answer(request: httpx2.Request) -> httpx2.Response:
-        if b'"stream":true' in request.content:
-            return httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=streamed)
-        return httpx2.Response(200, headers={"content-type": "application/json"}, content=plain)
-
-    return httpx2.MockTransport(answer)
+    turns = [message for number in range(4) for message in turn(number)]
+    ends: list[dict[str, Any]] = [{"role": "user", "content": long}, {"role": "assistant", "content": long}]
+    return [{"role": "system", "content": long}, *turns, *ends, {"role": "user", "content": long}]
 
 
-def client() -> Any:
-    import httpx2
-    import openai
+def tools() -> list[dict[str, Any]]:
+    fields = {f"field_{number}": {"type": "string", "description": f"Field {number}."} for number in range(6)}
+    parameters = {"type": "object", "properties": fields, "required": ["field_0"], "additionalProperties": False}
 
-    http = httpx2.Client(transport=transport())
-    return openai.OpenAI(api_key="none", base_url="http://model.invalid/v1", http_client=http, max_retries=0)
+    def tool(number: int) -> dict[str, Any]:
+        function = {"name": f"tool_{number}", "description": f"Looks up {number}.", "parameters": parameters}
+        return {"type": "function", "function": function}
+
+    return [tool(number) for number in range(5)]
 
 
 def chat(bench: Bench) -> Callable[[], Any]:
-    create = client().chat.completions.create
+    completions = client(answer()).chat.completions
 
     def call() -> None:
-        assert create(**REQUEST).choices[0].message.content == ANSWER
-
-    return call
-
-
-def chat_stream(bench: Bench) -> Callable[[], Any]:
-    create = client().chat.completions.create
-
-    def call() -> None:
-        stream = create(**REQUEST, stream=True, stream_options={"include_usage": True})
-        assert sum(1 for _ in stream) == CHUNKS
+        assert completions.create(**REQUEST).choices[0].message.content == ANSWER
 
     return call
 
 
 def chat_async(bench: Bench) -> Callable[[], Any]:
-    import httpx2
-    import openai
-
-    http = httpx2.AsyncClient(transport=transport())
-    made = openai.AsyncOpenAI(api_key="none", base_url="http://model.invalid/v1", http_client=http, max_retries=0)
-    loop = asyncio.new_event_loop()
+    completions = async_client(answer()).chat.completions
 
     async def calls() -> None:
         for _ in range(ASYNC_BATCH):
-            answer = await made.chat.completions.create(**REQUEST)
-            assert answer.choices[0].message.content == ANSWER
+            made = await completions.create(**REQUEST)
+            assert made.choices[0].message.content == ANSWER
 
-    return lambda: loop.run_until_complete(calls())
+    return lambda: bench.run(calls())
+
+
+def chat_big(bench: Bench) -> Callable[[], Any]:
+    completions = client(answer()).chat.completions
+    request = {**REQUEST, "messages": big_messages(), "tools": tools()}
+
+    def call() -> None:
+        assert completions.create(**request).choices[0].message.content == ANSWER
+
+    return call
 
 
 CASES = (
-    Case("openai chat", "chat.completions.create", "openai", chat),
-    Case("openai chat async", "the same with AsyncOpenAI", "openai", chat_async, batch=ASYNC_BATCH),
-    Case("openai chat stream", f"{CHUNKS} chunks with usage", "openai", chat_stream),
+    Case("openai chat", "chat.completions.create", "openai", chat, ALL),
+    Case("openai chat async", "the same with AsyncOpenAI", "openai", chat_async, ALL, batch=ASYNC_BATCH),
+    Case("openai chat 32 KB", "20 messages, 5 tools", "openai", chat_big, ALL, (ON, UNSAMPLED)),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tests.benchmarks.cases import BARE, Case
+from tests.benchmarks.cases import BARE, OFF, Case
 
 if TYPE_CHECKING:
     from tests.benchmarks._telemetry import Bench
@@ -29,4 +29,4 @@ def setup(bench: Bench) -> Callable[[], None]:
     return call
 
 
-CASES = (Case(YARDSTICK, "one SDK span, attached, 12 attributes", "sdk", setup, (BARE,), (False,)),)
+CASES = (Case(YARDSTICK, "one SDK span, attached, 12 attributes", "sdk", setup, (BARE,), (OFF,)),)
