@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from spanloom.genai._calls import ClientCall, Embeddings, Endpoint, FetchResponse, Inference, ModelCall, Retrieval
     from spanloom.genai._capture import content
+    from spanloom.genai._conflict import Neighbours
     from spanloom.genai._content import as_text, json_text
     from spanloom.genai._context import current, inference_is_recorded, is_suppressed
     from spanloom.genai._guard import guard, guarded
@@ -33,6 +34,7 @@ __all__ = [
     "Instrumentor",
     "Invocation",
     "ModelCall",
+    "Neighbours",
     "Peer",
     "Retrieval",
     "Step",
@@ -64,6 +66,7 @@ _HOMES = {
     "Instrumentor": "_instrumentor",
     "Invocation": "_invocation",
     "ModelCall": "_calls",
+    "Neighbours": "_conflict",
     "Peer": "_usage",
     "Retrieval": "_calls",
     "Step": "_kinds",

@@ -42,6 +42,7 @@ class ClientCall(Invocation):
     )
 
     kind: ClassVar[SpanKind] = SpanKind.CLIENT
+    claim: ClassVar[str] = "call"
 
     def __init__(
         self,
@@ -147,6 +148,7 @@ class ModelCall(ClientCall):
     )
 
     is_inference: ClassVar[bool] = True
+    claim: ClassVar[str] = "inference"
     # 0 where it is no LLM call.
     llm_calls: ClassVar[int] = 1
 
@@ -317,6 +319,8 @@ class Embeddings(ModelCall):
     """Texts made into vectors. The vectors are never recorded."""
 
     __slots__ = ()
+
+    claim: ClassVar[str] = "embedding"
     llm_calls = 0
 
     def __init__(self, telemetry: Telemetry, model: str | None, peer: Peer, owner: object = None) -> None:
@@ -332,6 +336,8 @@ class FetchResponse(ClientCall):
     """A stored response that is fetched. Its tokens were counted when it was made, and are not counted again."""
 
     __slots__ = ("finish_reasons", "response_model", "status")
+
+    claim: ClassVar[str] = "fetch_response"
 
     def __init__(self, telemetry: Telemetry, response_id: str, peer: Peer, owner: object = None) -> None:
         self.response_model: str | None = None
@@ -363,6 +369,8 @@ class Retrieval(ClientCall):
     """A search in a data source. The query and what was found are content."""
 
     __slots__ = ("query", "top_k")
+
+    claim: ClassVar[str] = "retrieval"
 
     def __init__(
         self,

@@ -9,6 +9,8 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 
+from spanloom.genai._conflict import claims
+
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
@@ -24,12 +26,14 @@ def current(context: Context | None = None) -> Invocation | None:
     return cast("Invocation | None", otel.get_value(_CURRENT, context))
 
 
-def inside(invocation: Invocation, span: Span, context: Context, is_inference: bool) -> Context:
+def inside(invocation: Invocation, span: Span, context: Context, is_inference: bool, claim: str) -> Context:
     """``context`` with this span and invocation current; an inference tells those below that it is recorded."""
     values = trace.set_span_in_context(span, context).copy()
     values[_CURRENT] = invocation
     if is_inference:
         values[INFERENCE_SPAN_KEY] = True
+    if claim:
+        values.update(claims(context, claim))
     return Context(values)
 
 

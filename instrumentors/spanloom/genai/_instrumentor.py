@@ -65,9 +65,11 @@ class Instrumentor(BaseInstrumentor):  # pyright: ignore[reportUntypedBaseClass]
         self._patches.register()
 
     def _make(self, kwargs: Mapping[str, Any]) -> Iterable[Target]:
+        from spanloom.genai._conflict import configure
         from spanloom.genai._telemetry import Telemetry  # most of the core: only where the library is used
 
         providers = (kwargs.get(f"{kind}_provider") for kind in ("tracer", "meter", "logger"))
+        configure()
         self._telemetry = Telemetry(self.scope, *providers)
         return self.targets(self._telemetry)
 
@@ -75,6 +77,9 @@ class Instrumentor(BaseInstrumentor):  # pyright: ignore[reportUntypedBaseClass]
         del kwargs
         if self._telemetry is not None:
             self._telemetry.enabled = False
+            from spanloom.genai._conflict import put_back
+
+            put_back()
         if self._patches is not None:
             self._patches.undo()
         self._patches = self._telemetry = None

@@ -66,6 +66,8 @@ class Invocation:
     kind: ClassVar[SpanKind] = SpanKind.INTERNAL
     # True where instrumentors below must not record a model call once more.
     is_inference: ClassVar[bool] = False
+    # As what other recorders below learn of it; nothing for what stays in the process.
+    claim: ClassVar[str] = ""
 
     def __init__(self, telemetry: Telemetry, name: str, at_start: Mapping[str, Any], owner: object = None) -> None:
         """Start the span. ``at_start`` holds the attributes that samplers may use; ``owner`` is the calling client."""
@@ -89,7 +91,7 @@ class Invocation:
         # Flags: where content goes; `captures_content` is what plugins ask before they read any.
         self.capture = capture_for(telemetry.capture, owner, context)
         self.captures_content = self.recording and (self.capture != 0 or telemetry.completion is not None)
-        self._context = _context.inside(self, self.span, context, self.is_inference)
+        self._context = _context.inside(self, self.span, context, self.is_inference, self.claim)
         self._started_ns = time.perf_counter_ns()
 
     def _make_totals(self, around: Totals | None) -> Totals | None:

@@ -21,6 +21,7 @@ class OpenAIInstrumentor(Instrumentor):
     requires = ("openai >= 1.66, < 4",)
     modules = (
         "openai._base_client",
+        "openai._client",
         "openai.resources.beta.chat.completions",
         "openai.resources.chat.completions.completions",
         "openai.resources.embeddings",

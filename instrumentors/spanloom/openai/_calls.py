@@ -19,6 +19,7 @@ from spanloom.genai import (
     Endpoint,
     FetchResponse,
     Inference,
+    Neighbours,
     Peer,
     Telemetry,
     guard,
@@ -44,6 +45,7 @@ from spanloom.openai._stream import NoRead, Reading, Shape, observe, shape_of
 from spanloom.semconv import Operation, Provider, Spanloom
 
 _Body = Mapping[str, Any]
+_NO_ARGUMENTS: _Body = {}
 # They refuse a request with fields that they do not know, or did until lately.
 _WITHOUT_STREAM_OPTIONS = (Provider.AZURE_OPENAI, Provider.AZURE_INFERENCE, Provider.MISTRAL)
 
@@ -58,6 +60,8 @@ class Row:
     subject: str = "model"
     # Somebody further out may record it already: a second span would count it twice.
     inference: bool = True
+    # What the official conventions call it.
+    kind: str = "inference"
     # What the SDK asks for by itself where the caller does not: it is undone before he sees the answer.
     added: str = ""
 
@@ -83,9 +87,17 @@ EMBEDDINGS = Row(
     Reading(NoRead, read_embeddings_answer, failure_of, large=True),
     read_embeddings,
     added="encoding_format",
+    kind="embedding",
 )
-FETCH = Row(_fetch, Reading(ResponsesRead, read_fetched), read_fetch, subject="response_id", inference=False)
-ENDPOINT = Row(_endpoint, Reading(NoRead, None), subject="", inference=False)
+FETCH = Row(
+    _fetch,
+    Reading(ResponsesRead, read_fetched),
+    read_fetch,
+    subject="response_id",
+    inference=False,
+    kind="fetch_response",
+)
+ENDPOINT = Row(_endpoint, Reading(NoRead, None), subject="", inference=False, kind="call")
 
 _POSTED = {"/chat/completions": CHAT, "/responses": RESPONSES, "/embeddings": EMBEDDINGS}
 _FETCHED = "/responses/"
@@ -135,12 +147,13 @@ class Begun:
         # Until its request is sent: what is sent later in the same context is another one's.
         self.unsent = True
         self.hides_usage = False
-        self._token: Token[Begun | None] | None = None
+        self._token: Token[Begun | Aside | None] | None = None
 
     @staticmethod
     def current() -> Begun | None:
         """The call for which code runs here."""
-        return _current.get()
+        current = _current.get()
+        return current if isinstance(current, Begun) else None
 
     def __enter__(self) -> None:
         self.call.__enter__()
@@ -183,10 +196,30 @@ class Begun:
                 self.row.read_request(self.call, _as_asked(self.row, body, self._arguments))
 
 
-_current: ContextVar[Begun | None] = ContextVar("spanloom-openai-call", default=None)
+class Aside:
+    """In the place of a call that another package records: its request is not ours to record either."""
+
+    __slots__ = ("_token", "unsent")
+
+    def __init__(self) -> None:
+        self.unsent = True
+        self._token: Token[Begun | Aside | None] | None = None
+
+    def __enter__(self) -> None:
+        self._token = _current.set(self)
+
+    def __exit__(self, *_: object) -> None:
+        if self._token is not None:
+            _leave(self._token)
+
+    def conclude(self, result: Any) -> None:
+        """It is not ours."""
 
 
-def _leave(token: Token[Begun | None]) -> None:
+_current: ContextVar[Begun | Aside | None] = ContextVar("spanloom-openai-call", default=None)
+
+
+def _leave(token: Token[Begun | Aside | None]) -> None:
     try:
         _current.reset(token)
     except ValueError:
@@ -206,22 +239,29 @@ class Calls:
         self._changes_requests = self._adds_usage or self._trusted.any
 
     @guarded("openai.begin")
-    def begin(self, row: Row, resource: Any, args: tuple[Any, ...], kwargs: _Body) -> Begun | None:
+    def begin(
+        self, row: Row, neighbours: Neighbours, resource: Any, args: tuple[Any, ...], kwargs: _Body
+    ) -> Begun | Aside | None:
         """Start the span of a method, or ``None`` where nothing is to be recorded: switched off, or further out."""
-        if not self._records(row):
+        if not self._telemetry.enabled or is_suppressed():
             return None
+        if neighbours.takes(resource, kwargs, row.inference and inference_is_recorded(), row.kind):
+            return Aside()
         # The only argument of theirs that may stand first.
         subject = args[0] if args else kwargs.get(row.subject)
         return self._start(row, resource._client, "", subject, kwargs)
 
-    def send(self, client: Any, options: Any) -> tuple[Begun | None, Any]:
+    def send(self, neighbours: Neighbours, client: Any, options: Any) -> tuple[Begun | None, Any]:
         """A request is about to be sent: for a call that has begun, or for one that begins with it.
 
         Gives back what begins here, and the options to send.
         """
         around = _current.get()
-        begun = None if around is not None and around.unsent else self._begin_request(client, options)
-        sent = begun or around
+        if isinstance(around, Aside) and around.unsent:
+            around.unsent = False
+            return None, options
+        begun = None if around is not None and around.unsent else self._begin_request(neighbours, client, options)
+        sent = begun or (around if isinstance(around, Begun) else None)
         with guard("openai.send"):
             if sent is not None and sent.unsent:
                 body = _body_of(options)
@@ -231,11 +271,13 @@ class Calls:
         return begun, options
 
     @guarded("openai.begin")
-    def _begin_request(self, client: Any, options: Any) -> Begun | None:
+    def _begin_request(self, neighbours: Neighbours, client: Any, options: Any) -> Begun | None:
         method, url = options.method.lower(), options.url
         path = url.partition("?")[0]
         row = _row_of(method, path)
-        if not self._records(row):
+        if not self._telemetry.enabled or is_suppressed():
+            return None
+        if neighbours.takes(client, _NO_ARGUMENTS, row.inference and inference_is_recorded(), row.kind):
             return None
         if row is ENDPOINT:
             subject = endpoint_of(method, path)
@@ -243,10 +285,9 @@ class Calls:
             subject = unquote(path.rpartition("/")[2]) if row is FETCH else _body_of(options).get(row.subject)
         return self._start(row, client, url, subject, None)
 
-    def _records(self, row: Row) -> bool:
-        if not self._telemetry.enabled or is_suppressed():
-            return False
-        return not (row.inference and inference_is_recorded())
+    def neighbours(self, original: Callable[..., Any]) -> Neighbours:
+        """Other recorders of a method."""
+        return Neighbours(self._telemetry, original)
 
     def _start(self, row: Row, client: Any, url: str, subject: Any, arguments: _Body | None) -> Begun:
         peer = self._peers.of(client, url)

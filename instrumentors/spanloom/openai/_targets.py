@@ -11,11 +11,13 @@ import inspect
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
-from spanloom.genai import Target, Telemetry, guard
+from spanloom.genai import Neighbours, Target, Telemetry, guard
 from spanloom.openai._calls import CHAT, EMBEDDINGS, FETCH, RESPONSES, Begun, Calls, Row
 
 _RESOURCES = "openai.resources"
 _BASE = "openai._base_client"
+# Not at the base class: other packages patch here, and a patch below theirs would never be called.
+_CLIENT = "openai._client"
 _ROWS: tuple[tuple[str, str, tuple[str, ...], Row], ...] = (
     (f"{_RESOURCES}.chat.completions.completions", "Completions", ("create", "parse"), CHAT),
     # Until openai 2: later it is another name of the one above.
@@ -36,20 +38,22 @@ def targets(telemetry: Telemetry) -> Iterator[Target]:
             yield Target(
                 module, f"Async{owner}.{method}", functools.partial(_wrap_async, calls, row), method != "create"
             )
-    yield Target(_BASE, "SyncAPIClient.request", functools.partial(_wrap_request, calls))
-    yield Target(_BASE, "AsyncAPIClient.request", functools.partial(_wrap_request_async, calls))
+    yield Target(_CLIENT, "OpenAI.request", functools.partial(_wrap_request, calls))
+    yield Target(_CLIENT, "AsyncOpenAI.request", functools.partial(_wrap_request_async, calls))
     for owner in ("SyncAPIClient", "AsyncAPIClient"):
         yield Target(_BASE, f"{owner}._process_response", functools.partial(_wrap_answer, calls), optional=True)
 
 
 def _wrap(calls: Calls, row: Row, original: Callable[..., Any]) -> Callable[..., Any]:
+    neighbours = calls.neighbours(original)
+
     @functools.wraps(original)
     def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
-        begun = calls.begin(row, self, args, kwargs)
+        begun = calls.begin(row, neighbours, self, args, kwargs)
         if begun is None:
-            return original(self, *args, **kwargs)
+            return neighbours.original(self, *args, **kwargs)
         with begun:
-            result = original(self, *args, **kwargs)
+            result = neighbours.original(self, *args, **kwargs)
         begun.conclude(result)
         return result
 
@@ -57,10 +61,14 @@ def _wrap(calls: Calls, row: Row, original: Callable[..., Any]) -> Callable[...,
 
 
 def _wrap_async(calls: Calls, row: Row, original: Callable[..., Any]) -> Callable[..., Any]:
+    neighbours = calls.neighbours(original)
+
     # Like the original, a coroutine function or a plain one: the latter checks its arguments when it is called.
     @functools.wraps(original)
     def start(self: Any, /, *args: Any, **kwargs: Any) -> Any:
-        return _awaited(calls, row, self, args, kwargs, _Pending(original(self, *args, **kwargs)))
+        return _awaited(
+            calls, row, neighbours, self, args, kwargs, _Pending(neighbours.original(self, *args, **kwargs))
+        )
 
     @functools.wraps(original)
     async def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
@@ -83,9 +91,15 @@ class _Pending:
 
 
 async def _awaited(
-    calls: Calls, row: Row, resource: Any, args: tuple[Any, ...], kwargs: dict[str, Any], pending: _Pending
+    calls: Calls,
+    row: Row,
+    neighbours: Neighbours,
+    resource: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    pending: _Pending,
 ) -> Any:
-    begun = calls.begin(row, resource, args, kwargs)
+    begun = calls.begin(row, neighbours, resource, args, kwargs)
     if begun is None:
         return await pending.coroutine
     with begun:
@@ -95,13 +109,15 @@ async def _awaited(
 
 
 def _wrap_request(calls: Calls, original: Callable[..., Any]) -> Callable[..., Any]:
+    neighbours = calls.neighbours(original)
+
     @functools.wraps(original)
     def request(self: Any, cast_to: Any, options: Any, *args: Any, **kwargs: Any) -> Any:
-        begun, options = calls.send(self, options)
+        begun, options = calls.send(neighbours, self, options)
         if begun is None:
-            return original(self, cast_to, options, *args, **kwargs)
+            return neighbours.original(self, cast_to, options, *args, **kwargs)
         with begun:
-            result = original(self, cast_to, options, *args, **kwargs)
+            result = neighbours.original(self, cast_to, options, *args, **kwargs)
         begun.conclude(result)
         return result
 
@@ -109,13 +125,15 @@ def _wrap_request(calls: Calls, original: Callable[..., Any]) -> Callable[..., A
 
 
 def _wrap_request_async(calls: Calls, original: Callable[..., Any]) -> Callable[..., Any]:
+    neighbours = calls.neighbours(original)
+
     @functools.wraps(original)
     async def request(self: Any, cast_to: Any, options: Any, *args: Any, **kwargs: Any) -> Any:
-        begun, options = calls.send(self, options)
+        begun, options = calls.send(neighbours, self, options)
         if begun is None:
-            return await original(self, cast_to, options, *args, **kwargs)
+            return await neighbours.original(self, cast_to, options, *args, **kwargs)
         with begun:
-            result = await original(self, cast_to, options, *args, **kwargs)
+            result = await neighbours.original(self, cast_to, options, *args, **kwargs)
         begun.conclude(result)
         return result
 
