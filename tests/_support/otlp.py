@@ -12,7 +12,7 @@ KINDS = ("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER")
 STATUSES = ("UNSET", "OK", "ERROR")
 # What a clock, a free port or a version decides.
 _VOLATILE = re.compile(
-    r"(time_to_first_chunk|\.port$|^net\.|^network\.|user_agent|^http\.url$|^url\.full$|host|server_name)"
+    r"(time_to_first_chunk|chunk_interval|processing_s$|request_id$|\.port$|^net\.|^network\.|user_agent|^http\.url$|^url\.full$|host|server_name)"
 )
 
 

@@ -53,7 +53,7 @@ def locked_versions() -> Path:
     """The lock as constraints, so that tests in fresh environments run with the versions of uv.lock."""
     path = Path(tempfile.mkdtemp(prefix="spanloom-lock-")) / "constraints.txt"
     _run(
-        uv(), "export", "--quiet", "--frozen", "--all-extras", "--all-groups", "--no-hashes", "--no-emit-project",
+        uv(), "export", "--quiet", "--frozen", "--all-extras", "--all-groups", "--no-hashes", "--no-emit-project", "--no-header",
         "--output-file", str(path),
     )  # fmt: skip
     return path

@@ -36,7 +36,7 @@ class Effort:
     starts: int
 
 
-FULL = Effort(rounds=2, turns=10, repeat=5, block_ms=6, starts=10)
+FULL = Effort(rounds=2, turns=10, repeat=12, block_ms=2.5, starts=10)
 QUICK = Effort(rounds=1, turns=1, repeat=1, block_ms=3, starts=1)
 
 

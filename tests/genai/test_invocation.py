@@ -255,3 +255,41 @@ def test_the_context_can_be_handed_on(recorder):
     thread.join()
     outer.stop()
     assert outline(recorder.spans) == ["invoke_workflow Program", "  execute_tool search"]
+
+
+def test_texts_that_no_exporter_can_encode(recorder, content):
+    """A lone surrogate in a model's name, an id, a reason or an error would cost a whole batch."""
+    one = inference(telemetry(recorder), model="m\ud800")
+    one.response_model, one.response_id, one.finish_reasons = "r\udfff", "i\ud800", ["stop\ud800", "stop"]
+    one.fail(ValueError("told \ud800"))
+    span = recorder.span
+    assert span.name == "chat m?"
+    texts = [span.name, span.status.description, *map(str, span.attributes.values())]
+    texts += [str(point.attributes) for point in recorder.points("gen_ai.client.inference.duration")]
+    assert all(text.encode() for text in texts)
+    assert span.attributes["gen_ai.response.finish_reasons"] == ("stop?", "stop")
+    recorder.clear()
+
+
+def test_a_coroutine_that_the_collector_closes(recorder, caplog):
+    """It is closed in another context: nothing to detach there, and nobody is told that it failed."""
+    of = telemetry(recorder)
+
+    async def call():
+        with inference(of):
+            await asyncio.sleep(0)
+
+    coroutine = call()
+    contextvars.copy_context().run(coroutine.send, None)
+    coroutine.close()
+    assert recorder.span.attributes["error.type"] == "GeneratorExit"
+    assert caplog.records == []
+
+
+def test_a_failure_that_may_quote_a_secret(recorder, content):
+    """Its text is not told, content or not."""
+    one = inference(telemetry(recorder))
+    one.hides_error_text = True
+    one.fail(ValueError("the key sk-123"))
+    assert recorder.span.status.description is None
+    assert "sk-123" not in str(recorder.events[0].log_record.attributes)

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.no_harm import _answers as answers
-from tests.no_harm import _ends
+from tests.no_harm import _streams
 from tests.no_harm._answers import WORDS, paced_body, sse, whole
 from tests.no_harm._compare import Case, Told
 from tests.no_harm._describe import describe
-from tests.no_harm._ends import ASKED, ASKED_RESPONSES
 from tests.no_harm._stage import END, Stage
+from tests.no_harm._streams import ASKED, ASKED_RESPONSES
 from tests.no_harm._wire import Cut, Script
 
 
@@ -46,7 +46,7 @@ ENDPOINTS = (
     ),
 )  # fmt: skip
 RAW: list[tuple[Any, Callable[[Endpoint], Script], str | None, bool]] = []
-STREAMS: list[tuple[Any, Callable[[_ends.Kind], Script], Told]] = []
+STREAMS: list[tuple[Any, Callable[[_streams.Kind], Script], Told]] = []
 Program = Callable[[Stage, Any], Coroutine[Any, Any, None]]
 
 
@@ -72,7 +72,7 @@ def body(
     return add
 
 
-def streamed(script: Callable[[_ends.Kind], Script], told: Told) -> Callable[[Program], Program]:
+def streamed(script: Callable[[_streams.Kind], Script], told: Told) -> Callable[[Program], Program]:
     """Put a way to take a stream into the table."""
 
     def add(function: Program) -> Program:
@@ -206,7 +206,7 @@ async def parsed(stage: Stage, response: Any) -> Any:
     return stream
 
 
-@streamed(_ends.paced, Told(kept=WORDS))
+@streamed(_streams.paced, Told(kept=WORDS))
 async def raw_stream(stage: Stage, kind: Any) -> None:
     """As LangChain and LiteLLM do it."""
     response = await stage.call(kind.resource(stage.client()).with_raw_response.create, **kind.arguments, stream=True)
@@ -215,7 +215,7 @@ async def raw_stream(stage: Stage, kind: Any) -> None:
     await stage.settle()
 
 
-@streamed(_ends.paced, Told(end="closed", kept=WORDS[:2], missing=WORDS[2:]))
+@streamed(_streams.paced, Told(end="closed", kept=WORDS[:2], missing=WORDS[2:]))
 async def raw_stream_closed(stage: Stage, kind: Any) -> None:
     """Left after two words."""
     response = await stage.call(kind.resource(stage.client()).with_raw_response.create, **kind.arguments, stream=True)
@@ -225,7 +225,7 @@ async def raw_stream_closed(stage: Stage, kind: Any) -> None:
     await stage.settle()
 
 
-@streamed(_ends.paced, Told(end="dropped", kept=WORDS[:2], missing=WORDS[2:]))
+@streamed(_streams.paced, Told(end="dropped", kept=WORDS[:2], missing=WORDS[2:]))
 async def raw_stream_dropped(stage: Stage, kind: Any) -> None:
     """Forgotten after two words."""
     response = await stage.call(kind.resource(stage.client()).with_raw_response.create, **kind.arguments, stream=True)
@@ -235,7 +235,7 @@ async def raw_stream_dropped(stage: Stage, kind: Any) -> None:
     await stage.collect()
 
 
-@streamed(_ends.paced, Told(end="dropped", missing=WORDS))
+@streamed(_streams.paced, Told(end="dropped", missing=WORDS))
 async def raw_stream_unparsed(stage: Stage, kind: Any) -> None:
     """Nobody asks for the stream."""
     response = await stage.call(kind.resource(stage.client()).with_raw_response.create, **kind.arguments, stream=True)
@@ -244,14 +244,14 @@ async def raw_stream_unparsed(stage: Stage, kind: Any) -> None:
     await stage.collect()
 
 
-@streamed(_ends.breaking("cut"), Told(error="raised", kept=WORDS[:2], missing=WORDS[2:]))
+@streamed(_streams.breaking("cut"), Told(error="raised", kept=WORDS[:2], missing=WORDS[2:]))
 async def raw_stream_cut(stage: Stage, kind: Any) -> None:
     """The connection ends."""
     response = await stage.call(kind.resource(stage.client()).with_raw_response.create, **kind.arguments, stream=True)
     await stage.read(await parsed(stage, response), 99)
 
 
-@streamed(_ends.paced, Told(kept=WORDS))
+@streamed(_streams.paced, Told(kept=WORDS))
 async def streaming_stream(stage: Stage, kind: Any) -> None:
     """The stream of a streaming response."""
     manager, response = await enter(stage, kind, stream=True)
@@ -260,7 +260,7 @@ async def streaming_stream(stage: Stage, kind: Any) -> None:
     await stage.settle()
 
 
-@streamed(_ends.paced, Told(end="closed", kept=WORDS[:2], missing=WORDS[2:]))
+@streamed(_streams.paced, Told(end="closed", kept=WORDS[:2], missing=WORDS[2:]))
 async def streaming_stream_left(stage: Stage, kind: Any) -> None:
     """The block is left after two words."""
     manager, response = await enter(stage, kind, stream=True)

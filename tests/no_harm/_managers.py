@@ -11,8 +11,8 @@ from tests.no_harm._answers import WORDS, sse
 from tests.no_harm._calls import chat
 from tests.no_harm._compare import Case, Told
 from tests.no_harm._describe import describe
-from tests.no_harm._ends import ASKED, ASKED_RESPONSES
 from tests.no_harm._stage import END, Stage
+from tests.no_harm._streams import ASKED, ASKED_RESPONSES
 from tests.no_harm._wire import Script
 
 

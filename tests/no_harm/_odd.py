@@ -7,8 +7,8 @@ from typing import Any
 from tests.no_harm import _answers as answers
 from tests.no_harm._answers import event, raw, sse
 from tests.no_harm._compare import Case, Told
-from tests.no_harm._ends import ASKED, ASKED_RESPONSES
 from tests.no_harm._stage import END, Stage
+from tests.no_harm._streams import ASKED, ASKED_RESPONSES
 
 CHUNKS = {
     "choices null": '{"id": "1", "choices": null}',

@@ -12,7 +12,7 @@ from typing import Any
 from tests.no_harm import _answers as answers
 from tests.no_harm import _mutate as mutate
 from tests.no_harm._calls import TALK, TOOLS, River
-from tests.no_harm._ends import ASKED_RESPONSES, MODEL
+from tests.no_harm._streams import ASKED_RESPONSES, MODEL
 
 # More than the plain answers have: every kind of part and item that can be read.
 _LOUD = copy.deepcopy(answers.CHAT)

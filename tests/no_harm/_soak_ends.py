@@ -10,8 +10,8 @@ from typing import Any
 import openai
 
 from tests.no_harm import _answers as answers
-from tests.no_harm._ends import ASKED, ASKED_RESPONSES
 from tests.no_harm._stage import http
+from tests.no_harm._streams import ASKED, ASKED_RESPONSES
 
 _SSE = [("content-type", "text/event-stream")]
 _JSON = [("content-type", "application/json")]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.no_harm import _bodies, _calls, _endpoints, _managers, _odd
+from tests.no_harm import _bodies, _calls, _endpoints, _failures, _managers, _odd
 from tests.no_harm._compare import problems
 
-EVERY = [*_calls.CASES, *_managers.CASES, *_bodies.CASES, *_endpoints.CASES, *_odd.CASES]
+EVERY = [*_calls.CASES, *_failures.CASES, *_managers.CASES, *_bodies.CASES, *_endpoints.CASES, *_odd.CASES]
 PAIRS = [pytest.param(case, flavour, id=f"{case.name}, {flavour}") for case in EVERY for flavour in case.flavours]
 
 

@@ -20,7 +20,8 @@ def test_a_thousand_shots():
 
 def test_a_shot_is_the_same_every_time():
     """What fails can be shot again."""
-    assert [repr(make(7, number)) for number in range(50)] == [repr(make(7, number)) for number in range(50)]
+    first, second = ([fuzz._ADDRESS.sub("", repr(make(7, number))) for number in range(200)] for _ in range(2))
+    assert first == second
 
 
 def test_sensible_answers_are_read(monkeypatch):

@@ -15,8 +15,8 @@ import pytest
 from spanloom.openai import OpenAIInstrumentor
 from tests._support.spans import Recorder
 from tests.no_harm import _answers as answers
-from tests.no_harm._ends import ASKED
 from tests.no_harm._stage import http
+from tests.no_harm._streams import ASKED
 
 
 @pytest.fixture

@@ -9,10 +9,13 @@ import pytest
 from openai.resources.chat.completions import Completions
 
 from spanloom.openai import OpenAIInstrumentor
-from tests.no_harm import _bodies, _calls, _compare, _ends, _managers, _odd
+from tests.no_harm import _bodies, _calls, _compare, _ends, _failures, _managers, _odd
 from tests.no_harm._compare import problems
 
-EVERY = {case.name: case for case in (*_calls.CASES, *_ends.CASES, *_managers.CASES, *_bodies.CASES, *_odd.CASES)}
+EVERY = {
+    case.name: case
+    for case in (*_calls.CASES, *_failures.CASES, *_ends.CASES, *_managers.CASES, *_bodies.CASES, *_odd.CASES)
+}
 
 
 def _calling(change: Any) -> Any:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import copy
 import gc
 import importlib
 import inspect
 import pickle
+import types
 import warnings
 from contextlib import suppress
 
@@ -17,7 +19,7 @@ import pytest
 from spanloom.genai import Telemetry, _guard
 from spanloom.openai import OpenAIInstrumentor
 from spanloom.openai._targets import targets
-from tests.openai import _scenarios
+from tests.openai import _canned, _scenarios
 from tests.openai._http import http
 
 ALL = [*_scenarios.SYNC, *_scenarios.ASYNC]
@@ -58,7 +60,7 @@ def patched():
 @pytest.mark.parametrize(("owner", "name"), list(patched()))
 def test_the_methods_look_the_same(owner, name):
     """Signature, name, doc, module, source, and whether it is a coroutine function; undone, the same object."""
-    before = vars(owner)[name]
+    before, own = inspect.getattr_static(owner, name), name in vars(owner)
     looks = (look(before), inspect.getsource(before))
     plugin = OpenAIInstrumentor()
     plugin.instrument()
@@ -68,7 +70,8 @@ def test_the_methods_look_the_same(owner, name):
         assert (look(after), inspect.getsource(after)) == looks
     finally:
         plugin.uninstrument()
-    assert vars(owner)[name] is before
+    assert inspect.getattr_static(owner, name) is before
+    assert (name in vars(owner)) == own
 
 
 def look(function):
@@ -178,6 +181,33 @@ def test_a_call_that_is_never_awaited_is_one_warning(server, plugin):
         gc.collect()
     assert len([one for one in caught if "never awaited" in str(one.message)]) == 1
     asyncio.run(client.close())
+
+
+CALLS = {
+    "chat": lambda one: one.chat.completions.create(**_scenarios.asking("Hi")),
+    "endpoint": lambda one: one.models.retrieve("m"),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_call_that_is_closed_in_another_context(name, plugin, recorder, caplog):
+    """The collector closes a forgotten coroutine wherever it runs: the span ends, and nobody hears of our contexts."""
+
+    @types.coroutine
+    def waiting(request):
+        yield
+
+    one = _canned.client(waiting, openai.AsyncOpenAI)
+    one._platform = "Linux"  # it asks for it in a thread, which needs a loop
+
+    async def call():
+        await CALLS[name](one)
+
+    coroutine = call()
+    contextvars.copy_context().run(coroutine.send, None)
+    contextvars.copy_context().run(coroutine.close)
+    assert recorder.span.status.status_code.name == "ERROR"
+    assert caplog.messages == []
 
 
 def test_a_resource_that_gives_no_coroutine(plugin, monkeypatch):

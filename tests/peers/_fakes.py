@@ -10,7 +10,7 @@ from typing import Any
 import wrapt
 from opentelemetry.sdk.trace import TracerProvider
 
-from spanloom.genai._conflict import Neighbours
+from spanloom.genai._conflict import Neighbours, _static
 
 OPENINFERENCE = "openinference.instrumentation.openai._request"
 OPENLLMETRY = "opentelemetry.instrumentation.openai.utils"
@@ -75,14 +75,14 @@ def put_around(owner: Any, name: str, module: str, tracer: Any, seen: list[Any] 
 class Ours:
     """A plugin of ours on one method, as short as it can be: it notes what it recorded."""
 
-    def __init__(self, resource: type, tracer: Any) -> None:
+    def __init__(self, resource: type, tracer: Any, name: str = "create") -> None:
         self.recorded: list[dict[str, Any]] = []
         # Whether a call of ours further out records the inference.
         self.below = False
-        original = vars(resource)["create"]
+        original = _static(resource, name)
         self.neighbours = Neighbours(SimpleNamespace(tracer=tracer), original)
         self.replacement = self._replace(original)
-        resource.create = self.replacement
+        setattr(resource, name, self.replacement)
 
     def _replace(self, original: Callable[..., Any]) -> Callable[..., Any]:
         neighbours = self.neighbours

@@ -101,6 +101,17 @@ def test_what_is_kept_of_wrappers_is_bounded(monkeypatch):
     assert _recorders._tracer_of(nested) is _recorders._UNKNOWN
 
 
+def test_what_is_kept_is_of_that_very_wrapper_and_search():
+    """An id is used again when its owner is gone, and the same wrapper may stand around another patch of ours."""
+    tracer = provider().get_tracer("a")
+    wrapper = code_of(OPENLLMETRY).recorder(tracer, [])
+    _recorders._known_tracers[id(wrapper)] = (lambda: None, NoOpTracer())
+    assert _recorders._tracer_of(wrapper) is tracer
+    wrapper.__wrapped__ = inner = code_of(LOGFIRE).recorder(tracer, [])
+    assert len(found(wrapper, around=True)) == 2
+    assert found(wrapper, around=True, down_to=inner) == ()
+
+
 def test_the_official_plugin_counts_while_it_is_instrumented(monkeypatch):
     """Its wrappers outlive ``uninstrument()`` and pass calls on."""
     assert OFFICIAL.active()

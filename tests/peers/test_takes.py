@@ -216,6 +216,36 @@ def test_a_client_is_not_kept_alive():
     assert gone() is None
 
 
+@pytest.mark.parametrize("place", ["inner", "around", "instance"])
+def test_the_same_where_our_patch_is_on_the_client_itself(place, log):
+    """There the client is what the method was called on, and a wrapper of one client is around ours."""
+    base, _ = library()
+    client = type("Client", (base,), {})
+    if place == "inner":
+        put_around(client, "request", OPENINFERENCE, OTHER)
+    ours = Ours(client, TRACER, "request")
+    one = client()
+    if place != "inner":
+        one.request()
+        one.request()
+        assert ours.neighbours._outer is ours.neighbours._request is ours.replacement
+        put_around(client if place == "around" else one, "request", OPENINFERENCE, OTHER)
+    before = ours.count
+    assert one.request() == "answer"
+    assert ours.count == before
+    assert len(log()) == 1
+
+
+def test_a_patch_of_ours_below_a_resource_is_no_reason_to_look_again():
+    """Our own patch of an inherited ``request`` leads to it, so nobody can hide in between."""
+    base, resource = library()
+    client = type("Client", (base,), {})
+    Ours(client, TRACER, "request")
+    ours = Ours(resource, TRACER)
+    resource(client()).create()
+    assert ours.neighbours._request is vars(client)["request"]
+
+
 def test_a_resource_without_a_client_is_no_fault():
     """Where a library is built otherwise, only the method itself is looked at."""
     _, resource = library()

@@ -20,6 +20,8 @@ class DSPyInstrumentor(Instrumentor):
     entry_point = "spanloom_dspy"
     requires = ("dspy >= 3.3, < 4",)
     modules = (
+        # Nothing is patched there: a version that is too old or too new may have none of the others, and is told of.
+        "dspy",
         "dspy.adapters.types.tool",
         "dspy.clients.base_lm",
         "dspy.clients.execution",

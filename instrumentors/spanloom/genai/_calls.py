@@ -11,7 +11,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind
 
 from spanloom.genai import _completion, _context, _events, _registry
-from spanloom.genai._content import Content, as_json, as_plain, as_text, built
+from spanloom.genai._content import Content, as_json, as_plain, as_text, built, encodable, make_encodable
 from spanloom.genai._guard import attempt, guard
 from spanloom.genai._invocation import Invocation
 from spanloom.genai._totals import Contribution, Totals
@@ -67,6 +67,7 @@ class ClientCall(Invocation):
         if peer.provider is not None:
             identity[GenAI.PROVIDER_NAME] = peer.provider
         identity.update(details)
+        make_encodable(identity)
         if peer.address is not None:
             identity[Server.ADDRESS] = peer.address
             if peer.port is not None:
@@ -108,7 +109,8 @@ class ClientCall(Invocation):
     def _tell_exception(self, error: BaseException) -> None:
         if self.error_type is not None:
             context = _context.without_invocation(self._context)
-            _events.emit_exception(self.telemetry.logger, error, self.error_type, context, self.capture != 0)
+            with_text = self.capture != 0 and not self.hides_error_text
+            _events.emit_exception(self.telemetry.logger, error, self.error_type, context, with_text)
 
     def _add_final(self, attributes: dict[str, Any]) -> None:
         """Nothing of the levels below: a call's own figures are all it has."""
@@ -181,7 +183,7 @@ class ModelCall(ClientCall):
     def _describe(self) -> dict[str, Any]:
         rows = super()._describe()
         if self.response_model is not None:
-            rows[GenAI.RESPONSE_MODEL] = self.response_model
+            rows[GenAI.RESPONSE_MODEL] = encodable(self.response_model)
         return rows
 
     def _finish(self) -> None:

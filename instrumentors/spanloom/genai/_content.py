@@ -89,6 +89,21 @@ def _encodable(text: str) -> bool:
     return True
 
 
+def encodable(text: str) -> str:
+    """A text that every exporter can encode; lone surrogates become question marks."""
+    return text if text.isascii() or _encodable(text) else text.encode(errors="replace").decode()
+
+
+def make_encodable(attributes: dict[str, Any]) -> None:
+    """The same for the values of attributes, in place: models and reasons are what a server or a caller wrote."""
+    for name, value in attributes.items():
+        if isinstance(value, str):
+            if not value.isascii():
+                attributes[name] = encodable(value)
+        elif isinstance(value, list):
+            attributes[name] = [encodable(one) if isinstance(one, str) else one for one in cast("list[Any]", value)]
+
+
 def _exportable(value: Any) -> Any:
     """A plain value without lone surrogates, which no exporter can encode."""
     return value if _encodable(json.dumps(value, ensure_ascii=False)) else json.loads(_replaced(value))

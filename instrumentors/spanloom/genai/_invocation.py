@@ -19,7 +19,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from spanloom.genai import _context
 from spanloom.genai._capture import IN_EVENTS, ON_SPANS, capture_for
-from spanloom.genai._content import as_text
+from spanloom.genai._content import as_text, encodable, make_encodable
 from spanloom.genai._guard import attempt, tolerant
 from spanloom.genai._roots import totals_around
 from spanloom.genai._totals import Totals
@@ -56,6 +56,7 @@ class Invocation:
         "capture",
         "captures_content",
         "error_type",
+        "hides_error_text",
         "parent",
         "recording",
         "span",
@@ -75,6 +76,8 @@ class Invocation:
         self.telemetry = telemetry
         self.attributes: dict[str, Any] = {}
         self.error_type: str | None = None
+        # True where the text of a failure may quote a secret (a key that was refused): it is not told, content or not.
+        self.hides_error_text = False
         self.parent = _context.current(context)
         # Where this one's own contribution goes, and where those of the calls below it add up.
         self.around: Totals | None = self.parent.totals if self.parent is not None else totals_around(context)
@@ -84,7 +87,7 @@ class Invocation:
         self._end_right = [True]
         # The span is made without being current, so that a fault here leaves nothing attached.
         self.span: Span = telemetry.tracer.start_span(
-            name, context, self.kind, telemetry.spelling.of(at_start) if telemetry.spelling else at_start
+            encodable(name), context, self.kind, telemetry.spelling.of(at_start) if telemetry.spelling else at_start
         )
         # A span that nobody keeps gets no content work at all.
         self.recording = self.span.is_recording()
@@ -113,11 +116,15 @@ class Invocation:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace_: TracebackType | None
     ) -> None:
-        if self._token is not None:
+        if self._token is not None and not self._is_elsewhere(error):
             otel.detach(self._token)
-            self._token = None
+        self._token = None
         if error is not None:
             self.fail(error)
+
+    def _is_elsewhere(self, error: BaseException | None) -> bool:
+        """True where the collector closes a coroutine of ours, in another context: ours has gone with it."""
+        return isinstance(error, GeneratorExit) and _context.current() is not self
 
     def elapsed_s(self) -> float:
         """Seconds since the start."""
@@ -157,8 +164,9 @@ class Invocation:
 
     def _mark(self, kind: str, error: BaseException | str | None) -> None:
         self.attributes[Error.TYPE] = self.error_type = kind
-        told = self.capture & ON_SPANS and error is not None
-        self.span.set_status(Status(StatusCode.ERROR, as_text(error)[:_MAX_STATUS_CHARS] if told else None))
+        told = self.capture & ON_SPANS and error is not None and not self.hides_error_text
+        text = encodable(as_text(error)[:_MAX_STATUS_CHARS]) if told else None
+        self.span.set_status(Status(StatusCode.ERROR, text))
 
     def _finish(self) -> None:
         """Work that must happen for unsampled calls as well."""
@@ -167,6 +175,7 @@ class Invocation:
         """Everything that is known at the end, in one step. Only of recording spans."""
         attributes = self.attributes
         attempt("genai.final_attributes", self._add_final, attributes)
+        make_encodable(attributes)
         spelling = self.telemetry.spelling
         self.span.set_attributes(spelling.of(attributes) if spelling else attributes)
 

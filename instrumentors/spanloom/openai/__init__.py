@@ -20,6 +20,8 @@ class OpenAIInstrumentor(Instrumentor):
     entry_point = "spanloom_openai"
     requires = ("openai >= 1.66, < 4",)
     modules = (
+        # Nothing is patched there: a version that is too old or too new may have none of the others, and is told of.
+        "openai",
         "openai._base_client",
         "openai._client",
         "openai.resources.beta.chat.completions",

@@ -11,6 +11,7 @@ from spanloom.semconv import HTTPServer, Spanloom
 
 _MOST_CHARS = 128
 _MOST = 2**63 - 1
+_REFUSED = (401, 403)
 _RETRY = "x-stainless-retry-count"
 
 
@@ -76,6 +77,8 @@ class Headers:
         if not type(error).__module__.startswith("openai"):
             return
         response = getattr(error, "response", None)
+        # Who refuses a key may quote it.
+        call.hides_error_text = getattr(response, "status_code", None) in _REFUSED
         request = getattr(error, "request", None)
         sent = getattr(request, "headers", None)
         retries = sent.get(_RETRY) if sent is not None else None
