@@ -53,7 +53,9 @@ def locked_versions() -> Path:
     """The lock as constraints, so that tests in fresh environments run with the versions of uv.lock."""
     path = Path(tempfile.mkdtemp(prefix="spanloom-lock-")) / "constraints.txt"
     _run(
-        uv(), "export", "--quiet", "--frozen", "--all-extras", "--all-groups", "--no-hashes", "--no-emit-project", "--no-header",
+        uv(), "export", "--quiet", "--frozen", "--all-extras", "--all-groups", "--no-hashes", "--no-emit-project",
+        # It would tell the path of the file, and who keeps environments by this text would never find one again.
+        "--no-header",
         "--output-file", str(path),
     )  # fmt: skip
     return path
