@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import openai
+from openai.types.chat import ChatCompletionChunk
 from pydantic import BaseModel
 
 from tests.no_harm import _answers as answers
-from tests.no_harm._answers import SECRET, WORDS, whole
+from tests.no_harm._answers import SECRET, WORDS, sse, whole
 from tests.no_harm._compare import Case, Told
 from tests.no_harm._stage import Stage
 from tests.no_harm._streams import ASKED, ASKED_RESPONSES, MODEL
@@ -263,3 +265,41 @@ async def three_at_once(stage: Stage) -> None:
     client = stage.client()
     every = await asyncio.gather(*[client.chat.completions.create(**ASKED) for _ in range(3)])
     stage.mark("answers", [one.id for one in every])
+
+
+@case(whole(answers.CHAT), flavours=("sync",))
+async def the_module_as_a_client(stage: Stage) -> None:
+    """``openai.chat.completions.create``."""
+    given = {"api_key": "sk-1", "base_url": f"{stage.root}/v1", "http_client": stage.transport()}
+    before = {name: getattr(openai, name) for name in given}
+    openai._reset_client()
+    try:
+        vars(openai).update(given)
+        stage.see("answer", await stage.call(openai.chat.completions.create, **ASKED))
+    finally:
+        vars(openai).update(before)
+        openai._reset_client()
+        given["http_client"].close()
+
+
+@case(sse(answers.CHAT_EVENTS))
+async def a_stream_by_hand(stage: Stage) -> None:
+    """``client.post`` with the stream's class: below every resource method."""
+    client = stage.client()
+    kind = stage.kind("Stream")[ChatCompletionChunk]
+    options = {"cast_to": ChatCompletionChunk, "stream": True, "stream_cls": kind}
+    stream = await stage.get(client.post("/chat/completions", body={**ASKED, "stream": True}, **options))
+    stage.look(stream)
+    await stage.read(stream, 99)
+    await stage.settle()
+
+
+if hasattr(openai, "BedrockOpenAI"):
+
+    @case(whole(answers.response()), whole(answers.CHAT), told=(SAID, SAID))
+    async def bedrock(stage: Stage) -> None:
+        """Amazon's client, with a key of its own."""
+        options = {"api_key": SECRET, "aws_region": "us-east-1", "default_query": None}
+        client = stage.client("BedrockOpenAI", **{**stage.options, **options})
+        stage.see("answer", await stage.call(client.responses.create, **ASKED_RESPONSES))
+        stage.see("answer", await stage.call(client.chat.completions.create, **ASKED))

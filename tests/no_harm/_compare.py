@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Sampler
 
 from spanloom.openai import OpenAIInstrumentor
 from spanloom.semconv import Error, GenAI, Spanloom
@@ -68,15 +69,20 @@ def instrumented(recorder: Recorder):
 
 
 def ours(
-    wire: Wire, case: Case, flavour: str, mode: str, setenv: Callable[[str, str], None]
+    wire: Wire,
+    case: Case,
+    flavour: str,
+    mode: str,
+    setenv: Callable[[str, str], None],
+    sampler: Sampler = ALWAYS_ON,
 ) -> tuple[Observed, Recorder]:
     """The case with us."""
     for name, value in {CONTENT: MODES[mode], **case.environment}.items():
         setenv(name, value)
-    recorder = Recorder()
+    recorder = Recorder(sampler)
     with instrumented(recorder):
         seen = observe(wire, case.scripts, case.program, flavour, lambda: len(recorder.spans))
-        if any(told.end == "dropped" for told in case.told):
+        if sampler is ALWAYS_ON and any(told.end == "dropped" for told in case.told):
             _wait_for(len(case.told), recorder)
     return seen, recorder
 

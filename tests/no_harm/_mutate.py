@@ -112,7 +112,7 @@ def _rename(random: Random, owner: Any, key: Any) -> None:
 
 
 def _text(random: Random, owner: Any, key: Any) -> None:
-    owner[key] = str(owner[key])
+    owner[key] = repr(owner[key])
 
 
 _CHANGES = (_drop, _null, _replace, _replace, _replace, _wrap, _repeat, _rename, _text)

@@ -245,7 +245,10 @@ def run(seed: int, start: int, count: int, jobs: int, enough: int) -> dict[int, 
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         futures = [pool.submit(_slice, seed, one, min(SLICE, start + count - one)) for one in starts]
         for future in as_completed(futures):
-            found |= future.result()
+            fresh = future.result()
+            for number, problems in sorted(fresh.items()):
+                print(f"shot {number}: {problems[0]:.300}", flush=True)
+            found |= fresh
             done = min(done + SLICE, count)
             rate = done / (time.monotonic() - begun)
             print(f"{done:>7} of {count} shots, {len(found)} failed, {rate:.0f}/s", flush=True)
