@@ -106,3 +106,9 @@ def test_a_jaeger_or_prometheus_that_is_not_there_is_named() -> None:
         check.prometheus_sum(nobody, "up")
     with pytest.raises(StackError, match=f"{nobody}/v1/traces refused a request: 0: no answer"):
         otlp.send(nobody, "traces", {})
+
+
+def test_a_counter_at_zero_is_no_difference() -> None:
+    """Failed calls have a series that stands at 0: the same as none."""
+    assert check.sum_differences({}, {("a",): 0.0}) == []
+    assert check.sum_differences({("a",): 1}, {("a",): 0.0}) != []
