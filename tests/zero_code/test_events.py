@@ -133,12 +133,17 @@ def test_the_last_events_are_written_at_sigterm(example_python: Path, tmp_path: 
 FORKS = """
 import multiprocessing
 
+def own_client():
+    # Two workers on the connection that their parent kept open would read each other's answers.
+    global client
+    client = openai.OpenAI(base_url=server.openai_base_url, api_key="x", max_retries=0)
+
 def work(number):
     return ask(f"item {number}").model
 
 ask("parent")
 context = multiprocessing.get_context("fork")
-with context.Pool(2) as pool:
+with context.Pool(2, own_client) as pool:
     pool.map(work, range(4))
     pool.close()
     pool.join()
