@@ -70,21 +70,27 @@ def event(value: Any, name: str | None = None) -> bytes:
 def sse(
     events: Iterable[bytes], *, paced: bool = True, after: int | None = None, then: str = "end", kind: str | None = None
 ) -> Script:
-    """A stream of events, each sent when it is wanted. ``after`` so many events comes what ``then`` says."""
+    """A stream of events, each sent when it is wanted. ``after`` so many events comes what ``then`` says.
+
+    What is not paced goes out in one piece: a client that hangs up at the last event must not race the bytes after it.
+    """
     every = list(events)
-    steps: list[Step] = [
-        Send(head(kind=kind or "text/event-stream; charset=utf-8", transfer_encoding="chunked"), "head")
-    ]
-    for place, one in enumerate(every[:after]):
-        steps += [Await(f"want {place}")] if paced else []
-        steps.append(Send(piece(one), f"event {place}"))
-    wanted = [Await(f"want {len(every[:after])}")] if paced else []
+    start = head(kind=kind or "text/event-stream; charset=utf-8", transfer_encoding="chunked")
+    sent = [piece(one) for one in every[:after]]
+    wanted = [Await(f"want {len(sent)}")] if paced else []
     ends: dict[str, list[Step]] = {
         "end": [*wanted, Send(b"0\r\n\r\n", "end")] if not every or after is None else [],
         "cut": [*wanted, Cut()],
         "reset": [*wanted, Cut(reset=True)],
         "stall": [Stall()],
     }
+    if not paced:
+        closing = [one for one in ends[then] if isinstance(one, Send)]
+        whole = b"".join([start, *sent, *(one.data for one in closing)])
+        return (Send(whole, f"{len(sent)} events"), *ends[then][len(closing) :])
+    steps: list[Step] = [Send(start, "head")]
+    for place, one in enumerate(sent):
+        steps += [Await(f"want {place}"), Send(one, f"event {place}")]
     return (*steps, *ends[then])
 
 
@@ -263,6 +269,3 @@ def response_events(last: str = "completed", **more: Any) -> list[bytes]:
 
 
 ERROR_ROW = {"error": {"message": "it broke", "type": "server_error", "code": "its_code", "param": None}}
-RESPONSE_ERROR_ROW = {
-    "type": "error", "code": "server_error", "message": "it broke", "param": None, "sequence_number": 5,
-}  # fmt: skip

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.no_harm import _answers as answers
-from tests.no_harm._answers import SECRET, refused, whole
+from tests.no_harm._answers import SECRET, refused, sse, whole
 from tests.no_harm._calls import FAILED, SAID
 from tests.no_harm._compare import Case, Told
 from tests.no_harm._stage import Stage
@@ -131,3 +131,27 @@ async def messages_that_raise(stage: Stage) -> None:
         raise LookupError("mine")
 
     await stage.call(stage.client().chat.completions.create, model=MODEL, messages=messages())
+
+
+# Streamed Responses that say themselves that they went wrong.
+
+
+async def _streamed(stage: Stage) -> None:
+    stream = await stage.call(stage.client().responses.create, **ASKED_RESPONSES, stream=True)
+    await stage.read(stream, 99)
+    await stage.settle()
+
+
+_BROKE = {"code": "server_error", "message": "it broke"}
+_CUT_SHORT = {"reason": "max_output_tokens"}
+_ERROR_ROW = {"type": "error", **_BROKE, "param": None, "sequence_number": 5}
+_ROWS = (
+    ("stream that reports its failure", answers.response_events("failed", error=_BROKE), "server_error"),
+    ("stream that is incomplete", answers.response_events("incomplete", incomplete_details=_CUT_SHORT), None),
+    (
+        "stream with an error event",
+        [*answers.response_events()[:5], answers.event(_ERROR_ROW, "error")],
+        "server_error",
+    ),
+)
+CASES += [Case(name, _streamed, (sse(events),), (Told(error=error),)) for name, events, error in _ROWS]
