@@ -47,10 +47,13 @@ def _read(told: Fields, given: str, made: str, given_details: str, made_details:
     )
     if found.reasoning_output_tokens:
         _complete(found, told)
+    # Most have none: asked for here, that costs no call.
     for key, slot in _GIVEN:
-        _add(found, slot, details.get(key))
+        if told_count := details.get(key):
+            _add(found, slot, told_count)
     for key, slot in _MADE:
-        _add(found, slot, made_of.get(key))
+        if told_count := made_of.get(key):
+            _add(found, slot, told_count)
     return found
 
 
@@ -71,5 +74,5 @@ def _complete(found: Usage, told: Fields) -> None:
 
 
 def _add(found: Usage, slot: str, value: Any) -> None:
-    if value and count(value):
+    if count(value):
         setattr(found, slot, value)
