@@ -19,16 +19,34 @@ class DSPyInstrumentor(Instrumentor):
     scope = "spanloom.dspy"
     entry_point = "spanloom_dspy"
     requires = ("dspy >= 3.3, < 4",)
+    # Nothing is patched in the first one: a version that is too old or too new may have none of the others, and is told
+    # of.
     modules = (
-        # Nothing is patched there: a version that is too old or too new may have none of the others, and is told of.
         "dspy",
+        "dspy.adapters.base",
+        "dspy.adapters.chat_adapter",
         "dspy.adapters.types.tool",
         "dspy.clients.base_lm",
+        "dspy.clients.embedding",
+        "dspy.clients.engines.streaming",
         "dspy.clients.execution",
+        "dspy.clients.lm",
+        "dspy.clients.typesafe",
+        "dspy.dsp.colbertv2",
+        "dspy.evaluate.evaluate",
+        "dspy.predict.avatar.avatar",
+        "dspy.predict.knn",
+        "dspy.predict.parallel",
+        "dspy.predict.predict",
         "dspy.predict.react",
         "dspy.predict.react_v2",
+        "dspy.primitives.local_interpreter",
         "dspy.primitives.module",
+        "dspy.primitives.python_interpreter",
+        "dspy.retrievers.embeddings",
+        "dspy.retrievers.retrieve",
         "dspy.utils.parallelizer",
+        "dspy.utils.unbatchify",
     )
 
     def targets(self, telemetry: Telemetry) -> Iterable[Target]:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FunctionType, TracebackType
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from spanloom.genai import guarded
+from spanloom.genai import Target, Telemetry, guarded
+
+if TYPE_CHECKING:
+    from spanloom.dspy._settings import Settings
 
 _OURS = str(Path(__file__).parent.parent) + os.sep
 
@@ -25,6 +28,14 @@ def at_home(function: Callable[..., Any], original: Callable[..., Any]) -> Calla
     home = FunctionType(made.__code__, names, made.__name__, made.__defaults__, made.__closure__)
     home.__kwdefaults__ = made.__kwdefaults__
     return functools.update_wrapper(home, original)
+
+
+def targets(telemetry: Telemetry, settings: Settings) -> Iterator[Target]:
+    """What writes a failure into the next prompt; DSPy 3.3 has another name for it."""
+    del telemetry, settings
+    for module in ("dspy.predict.react", "dspy.predict.react_v2"):
+        for name in ("format_error_for_lm", "_fmt_exc"):
+            yield Target(module, name, wrap_formatter, optional=True)
 
 
 def wrap_formatter(original: Callable[..., str]) -> Callable[..., str]:

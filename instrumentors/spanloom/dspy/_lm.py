@@ -8,7 +8,9 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 from spanloom.dspy._messages import input_messages, output_messages, system_instructions
-from spanloom.genai import Inference, Peer, Telemetry, Usage, current, guard, guarded, inference_is_recorded
+from spanloom.dspy._settings import Settings
+from spanloom.dspy._wrap import both
+from spanloom.genai import Inference, Peer, Target, Telemetry, Usage, current, guard, guarded, inference_is_recorded
 from spanloom.semconv import DSpy, GenAI, Operation, Provider
 
 # The first part of "provider/model" -> the conventions' provider.
@@ -40,6 +42,16 @@ _PLAIN = (
 )
 
 
+def targets(telemetry: Telemetry, settings: Settings) -> Iterator[Target]:
+    """Every LM's call, and the functions that know what came of it."""
+    del settings
+    yield from both(telemetry, "dspy.clients.base_lm", "BaseLM", begin, conclude)
+    yield Target("dspy.clients.execution", "finalize", wrap_finalize)
+    # DSPy 3.3 has other names for it.
+    for method in ("_process_lm_response", "_finalize_lm_response"):
+        yield Target("dspy.clients.base_lm", f"BaseLM.{method}", wrap_recording, optional=True)
+
+
 def begin(telemetry: Telemetry, lm: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Inference | None:
     """Start the span of one model call with all its attempts; ``None`` where one further out records it already."""
     if inference_is_recorded():
@@ -57,12 +69,13 @@ def begin(telemetry: Telemetry, lm: Any, args: tuple[Any, ...], kwargs: dict[str
     return inference
 
 
-def conclude(inference: Inference, result: Any) -> None:
+def conclude(inference: Inference, result: Any) -> Any:
     """End the span with what the program was given."""
     with guard("dspy.lm.result"):
         if inference.captures_content:
             inference.output_content = {GenAI.OUTPUT_MESSAGES: lambda: output_messages(result)}
     inference.stop()
+    return result
 
 
 def split_model(name: Any) -> tuple[str | None, str | None]:

@@ -7,7 +7,10 @@ import weakref
 from collections.abc import Iterator
 from typing import Any, cast
 
-from spanloom.genai import Agent, Invocation, Step, Telemetry, Workflow, current, guard
+from spanloom.dspy._scopes import enclosing_module
+from spanloom.dspy._settings import Settings
+from spanloom.dspy._wrap import both
+from spanloom.genai import Agent, Invocation, Step, Target, Telemetry, Workflow, current, guard
 from spanloom.semconv import DSpy
 
 _AGENTS = frozenset({"ReAct", "ReActV2", "CodeAct", "RLM", "Avatar"})
@@ -23,9 +26,15 @@ _known: dict[int, tuple[weakref.ref[Any], _Paths]] = {}
 _signatures: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
 
 
+def targets(telemetry: Telemetry, settings: Settings) -> Iterator[Target]:
+    """Every module's call."""
+    del settings
+    yield from both(telemetry, "dspy.primitives.module", "Module", begin, conclude)
+
+
 def begin(telemetry: Telemetry, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Invocation:
     """Start the span of one module call."""
-    around = _enclosing_step(current())
+    around = enclosing_module(current())
     name = type(module).__name__
     details: dict[str, Any] = {DSpy.MODULE: name}
     with guard("dspy.module.details"):
@@ -54,18 +63,13 @@ def _inputs(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[
     return {"args": list(args), **given} if args else given
 
 
-def conclude(step: Step, result: Any) -> None:
+def conclude(step: Step, result: Any) -> Any:
     """End it with what it gave back."""
     with guard("dspy.module.result"):
         if step.captures_content:
             step.content = {**step.content, DSpy.OUTPUTS: lambda: _outputs(result)}
     step.stop()
-
-
-def _enclosing_step(around: Invocation | None) -> Step | None:
-    while around is not None and not isinstance(around, Step):
-        around = around.parent
-    return around
+    return result
 
 
 def _path(around: Step | None, module: Any) -> str | None:
@@ -74,7 +78,7 @@ def _path(around: Step | None, module: Any) -> str | None:
         return None
     outer: Step | None = around
     while outer is not None:
-        around, outer = outer, _enclosing_step(outer.parent)
+        around, outer = outer, enclosing_module(outer.parent)
     return path_below(around.owner, module)
 
 

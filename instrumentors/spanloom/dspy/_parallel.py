@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from opentelemetry import context as otel
+
+from spanloom.dspy._settings import Settings
+from spanloom.genai import Target, Telemetry
+
+
+def targets(telemetry: Telemetry, settings: Settings) -> Iterator[Target]:
+    """What runs every fan-out of DSPy's."""
+    del telemetry, settings
+    yield Target("dspy.utils.parallelizer", "ParallelExecutor.execute", wrap_execute)
 
 
 def wrap_execute(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from spanloom.genai import Telemetry, ToolExecution, enclosing_agent, guard
+from spanloom.dspy._settings import Settings
+from spanloom.dspy._wrap import both
+from spanloom.genai import Target, Telemetry, ToolExecution, enclosing_agent, guard
 
 # What an agent uses to say that it is done is not a tool of the user's.
 _CLOSING = ("finish", "submit")
+
+
+def targets(telemetry: Telemetry, settings: Settings) -> Iterator[Target]:
+    """``dspy.Tool``, called."""
+    del settings
+    yield from both(telemetry, "dspy.adapters.types.tool", "Tool", begin, conclude)
 
 
 def begin(telemetry: Telemetry, tool: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ToolExecution | None:
@@ -31,9 +40,10 @@ def _belongs_to_agent(tool: Any, name: str) -> bool:
     return isinstance(tools, dict) and tools.get(name) is tool  # pyright: ignore[reportUnknownMemberType]
 
 
-def conclude(execution: ToolExecution, result: Any) -> None:
+def conclude(execution: ToolExecution, result: Any) -> Any:
     """End it with its result."""
     with guard("dspy.tool.result"):
         if execution.captures_content:
             execution.result = lambda: result
     execution.stop()
+    return result

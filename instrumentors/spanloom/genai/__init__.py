@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from spanloom.genai._capture import content
     from spanloom.genai._conflict import Neighbours
     from spanloom.genai._content import as_text, json_text
-    from spanloom.genai._context import current, inference_is_recorded, is_suppressed
+    from spanloom.genai._context import current, inference_is_recorded, is_suppressed, quiet
     from spanloom.genai._guard import guard, guarded
     from spanloom.genai._instrumentor import Instrumentor
     from spanloom.genai._invocation import Invocation, error_type
@@ -54,6 +54,7 @@ __all__ = [
     "inference_is_recorded",
     "is_suppressed",
     "json_text",
+    "quiet",
 ]
 
 _HOMES = {
@@ -86,6 +87,7 @@ _HOMES = {
     "inference_is_recorded": "_context",
     "is_suppressed": "_context",
     "json_text": "_content",
+    "quiet": "_context",
 }
 
 

@@ -15,13 +15,14 @@ from spanloom.genai._content import Content, as_json, as_plain, as_text, built, 
 from spanloom.genai._guard import attempt, guard
 from spanloom.genai._invocation import Invocation
 from spanloom.genai._totals import Contribution, Totals
+from spanloom.genai._usage import Peer
 from spanloom.semconv import DSpy, Error, GenAI, Operation, Server, Spanloom, span_name
 
 if TYPE_CHECKING:
     from opentelemetry._logs import LogRecord
 
     from spanloom.genai._telemetry import Telemetry
-    from spanloom.genai._usage import Peer, Usage
+    from spanloom.genai._usage import Usage
 
 # A context without a span. An exemplar costs a third of a record; the one on the duration leads to the trace.
 _NO_EXEMPLAR = otel.set_value("spanloom-no-exemplar", True, Context())
@@ -84,6 +85,13 @@ class ClientCall(Invocation):
     def server_address(self) -> str | None:
         """The host that is called."""
         return self.peer.address
+
+    def learn_address(self, address: str, port: int) -> None:
+        """The host that the call really goes to, where that is known after its start only."""
+        if self.peer.address is None:
+            self.peer = Peer(self.peer.provider, address, port)
+            for told in (self._identity, self.attributes):
+                told[Server.ADDRESS], told[Server.PORT] = address, port
 
     def __enter__(self) -> None:
         if _registry.gates:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from spanloom.genai._invocation import Invocation
 
 _CURRENT = otel.create_key("spanloom-invocation")
+_QUIET = otel.create_key("spanloom-quiet")
 # Source: semantic-conventions-genai#475. Whoever records an inference sets it; whoever is below steps aside.
 INFERENCE_SPAN_KEY = "opentelemetry.genai.inference_span"
 
@@ -35,6 +36,21 @@ def inside(invocation: Invocation, span: Span, context: Context, is_inference: b
     if claim:
         values.update(claims(context, claim))
     return Context(values)
+
+
+def is_quiet(context: Context) -> bool:
+    """True below ``quiet``."""
+    return bool(context.get(_QUIET))
+
+
+def stand_in(context: Context) -> Span:
+    """A span that nobody keeps, in the place of one: it stands for the span around it."""
+    return trace.NonRecordingSpan(trace.get_current_span(context).get_span_context())
+
+
+def quiet(context: Context | None = None) -> Context:
+    """A context below which our invocations make no spans; their metrics and roll-ups go on."""
+    return otel.set_value(_QUIET, True, context)
 
 
 def without_invocation(context: Context) -> Context:

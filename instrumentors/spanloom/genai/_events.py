@@ -11,7 +11,7 @@ from opentelemetry._logs import LogRecord, SeverityNumber
 
 from spanloom import semconv
 from spanloom.genai._content import as_text
-from spanloom.semconv import Event, Exceptions
+from spanloom.semconv import Event, Exceptions, GenAI
 
 if TYPE_CHECKING:
     from opentelemetry._logs import Logger
@@ -48,6 +48,25 @@ def emit_exception(logger: Logger, error: BaseException, kind: str, context: Con
     if with_text:
         attributes[Exceptions.MESSAGE] = as_text(error)[:_MAX_MESSAGE_CHARS]
     logger.emit(LogRecord(event_name=Event.EXCEPTION, severity_number=severity, context=context, attributes=attributes))
+
+
+def emit_evaluation(
+    logger: Logger, name: str, score: float | None, label: str | None, explanation: str | None, context: Context
+) -> None:
+    """``gen_ai.evaluation.result``: a score, a label or both, of what the span in ``context`` made."""
+    rows = (
+        (GenAI.EVALUATION_NAME, name),
+        (GenAI.EVALUATION_SCORE_VALUE, score),
+        (GenAI.EVALUATION_SCORE_LABEL, label),
+        (GenAI.EVALUATION_EXPLANATION, explanation),
+    )
+    attributes = {key: value for key, value in rows if value is not None}
+    logger.emit(LogRecord(
+        event_name=Event.EVALUATION_RESULT,
+        severity_number=SeverityNumber.INFO,
+        context=context,
+        attributes=attributes,
+    ))  # fmt: skip
 
 
 def _stack(error: BaseException, kind: str, with_text: bool) -> str:

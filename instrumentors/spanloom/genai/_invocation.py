@@ -20,6 +20,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 from spanloom.genai import _context
 from spanloom.genai._capture import IN_EVENTS, ON_SPANS, capture_for
 from spanloom.genai._content import as_text, encodable, make_encodable
+from spanloom.genai._events import emit_evaluation as _emit_evaluation
 from spanloom.genai._guard import attempt, tolerant
 from spanloom.genai._roots import totals_around
 from spanloom.genai._totals import Totals
@@ -86,8 +87,11 @@ class Invocation:
         # Whoever takes the one item ends the span. No lock: the garbage collector may come at any point.
         self._end_right = [True]
         # The span is made without being current, so that a fault here leaves nothing attached.
-        self.span: Span = telemetry.tracer.start_span(
-            encodable(name), context, self.kind, telemetry.spelling.of(at_start) if telemetry.spelling else at_start
+        attributes = telemetry.spelling.of(at_start) if telemetry.spelling else at_start
+        self.span: Span = (
+            _context.stand_in(context)
+            if _context.is_quiet(context)
+            else telemetry.tracer.start_span(encodable(name), context, self.kind, attributes)
         )
         # A span that nobody keeps gets no content work at all.
         self.recording = self.span.is_recording()
@@ -189,6 +193,23 @@ class Invocation:
 
     def _tell_exception(self, error: BaseException) -> None:
         """The conventions' event for a failed call to a provider."""
+
+    def add_event(self, name: str, attributes: Mapping[str, Any]) -> None:
+        """Something that happened on the way, as a span event; dropped where nobody keeps the span."""
+        if self.recording:
+            attempt("genai.event", self._add_event, name, attributes)
+
+    def _add_event(self, name: str, attributes: Mapping[str, Any]) -> None:
+        told = dict(attributes)
+        make_encodable(told)
+        self.span.add_event(name, told)
+
+    def add_evaluation(self, name: str, score: float | None, label: str | None, explanation: str | None) -> None:
+        """The conventions' event for a judgement of what this invocation made. ``explanation`` is content."""
+        if self.recording:
+            told = explanation if self.capture != 0 else None
+            context = _context.without_invocation(self._context)
+            attempt("genai.evaluation", _emit_evaluation, self.telemetry.logger, name, score, label, told, context)
 
     @property
     def on_span(self) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from spanloom.semconv import _extensions as extensions
 from spanloom.semconv import _metrics as metrics
 from spanloom.semconv import _names as names
-from spanloom.semconv._extensions import DSpy, HTTPServer, OtherProvider, Spanloom
+from spanloom.semconv._extensions import DSpy, DSpyEvent, DSpySpan, HTTPServer, OtherProvider, Spanloom
 from spanloom.semconv._names import (
     SCHEMA_URL,
     ApiType,
@@ -45,6 +45,8 @@ __all__ = [
     "ApiType",
     "Client",
     "DSpy",
+    "DSpyEvent",
+    "DSpySpan",
     "Error",
     "Event",
     "Exceptions",

@@ -109,6 +109,27 @@ _TABLE = (
         "Write the remaining requests and tokens that the provider's headers tell to the span.",
     ),
     Option(
+        "SPANLOOM_DSPY_MODULES",
+        "choice",
+        "ALL",
+        "Spans of DSPy modules: all, without the predictor inside a `ChainOfThought`, or of agents alone.",
+        choices=("ALL", "COLLAPSED", "NONE"),
+    ),
+    Option(
+        "SPANLOOM_DSPY_ADAPTERS",
+        "choice",
+        "EVENTS",
+        "How DSPy's adapters are told: their work and fallbacks as events, as spans, or not at all.",
+        choices=("EVENTS", "SPANS", "OFF"),
+    ),
+    Option(
+        "SPANLOOM_DSPY_OPTIMIZERS",
+        "choice",
+        "FULL",
+        "DSPy's optimizers: all below them, nothing below their evaluations, or no span of their own.",
+        choices=("FULL", "SUMMARY", "OFF"),
+    ),
+    Option(
         "SPANLOOM_TOOLS",
         "names",
         "",

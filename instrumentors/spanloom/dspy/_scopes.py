@@ -1,0 +1,41 @@
+"""What DSPy does around and between programs: a step that is no module. Programs inside it start anew."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from spanloom.genai import Invocation, Step, Telemetry, current
+
+
+class Scope(Step):
+    """A parallel run, an evaluation, one of its examples, a compilation, an adapter's work.
+
+    ``starts_anew``: a module inside is a program of its own (a workflow), not a part of one further out.
+    """
+
+    __slots__ = ("starts_anew",)
+
+    def __init__(self, telemetry: Telemetry, name: str, details: Mapping[str, Any], *, starts_anew: bool) -> None:
+        self.starts_anew = starts_anew
+        super().__init__(telemetry, name, None, details)
+
+
+def enclosing_module(around: Invocation | None) -> Step | None:
+    """The innermost module that is running around here, whose part a module called here is."""
+    while around is not None:
+        if isinstance(around, Scope):
+            if around.starts_anew:
+                return None
+        elif isinstance(around, Step):
+            return around
+        around = around.parent
+    return None
+
+
+def enclosing(kind: type[Scope]) -> Scope | None:
+    """The innermost scope of this kind around the current code."""
+    around = current()
+    while around is not None and not isinstance(around, kind):
+        around = around.parent
+    return around
