@@ -20,7 +20,7 @@ from dspy.utils.callback import BaseCallback
 from dspy.utils.dummies import DummyLM
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
-from spanloom.dspy import DSPyInstrumentor, _lm, _modules, _tools
+from spanloom.dspy import DSPyInstrumentor, _agents, _lm, _modules, _paths, _tools
 from spanloom.genai import _guard
 from spanloom.openai import OpenAIInstrumentor
 from spanloom.tools import tool
@@ -536,7 +536,7 @@ def test_suppression(recorder):
 PLACES = [
     (_modules, "current"),
     (_modules, "Workflow"),
-    (_modules, "Agent"),
+    (_agents, "LoopAgent"),
     (_modules, "path_below"),
     (_modules, "_details"),
     (_modules, "_outputs"),

@@ -11,7 +11,7 @@ import dspy
 import pytest
 from opentelemetry import context as otel
 
-from spanloom.dspy import DSPyInstrumentor, _frames, _lm, _modules, _parallel
+from spanloom.dspy import DSPyInstrumentor, _frames, _lm, _modules, _parallel, _paths
 from spanloom.dspy._messages import input_messages, output_messages, system_instructions
 from spanloom.dspy._modules import path_below
 from spanloom.genai import Peer
@@ -345,9 +345,9 @@ def test_a_path_cache_that_was_taken_over_is_not_forgotten():
     """The address of a program that is gone may already be another program's."""
     program = Pipe()
     path_below(program, program.draft)
-    _modules._forget(id(program), object())
-    assert id(program) in _modules._known
-    _modules._forget(-1, object())
+    _paths._forget(id(program), object())
+    assert id(program) in _paths._known
+    _paths._forget(-1, object())
 
 
 def test_finalize_outside_of_a_call_of_ours(recorder):

@@ -446,12 +446,12 @@ def test_content_of_modules_and_tools(content, recorder, plugin):
 
 def test_nothing_is_kept_of_a_program_that_is_gone(lm, recorder):
     """Paths and signatures are let go with their objects."""
-    from spanloom.dspy import _modules
+    from spanloom.dspy import _paths
 
     gc.collect()
-    before = len(_modules._known)
+    before = len(_paths._known)
     for _ in range(5):
         Pipe()(question="Which river?")
     gc.collect()
     # The last program may still be DSPy's own.
-    assert len(_modules._known) <= before + 1
+    assert len(_paths._known) <= before + 1

@@ -3,73 +3,92 @@
 from __future__ import annotations
 
 import functools
-import weakref
-from collections.abc import Iterator
-from typing import Any, cast
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
+from spanloom.dspy import _agents, _generators
+from spanloom.dspy._paths import own, path_below
 from spanloom.dspy._scopes import enclosing_module
-from spanloom.dspy._settings import Settings
+from spanloom.dspy._settings import ALL, COLLAPSED, NONE, Settings
+from spanloom.dspy._signatures import described
 from spanloom.dspy._wrap import both
-from spanloom.genai import Agent, Invocation, Step, Target, Telemetry, Workflow, current, guard
+from spanloom.genai import Step, Target, Telemetry, Workflow, current, guard, guarded, is_suppressed
 from spanloom.semconv import DSpy
 
-_AGENTS = frozenset({"ReAct", "ReActV2", "CodeAct", "RLM", "Avatar"})
-_MAX_SIGNATURE_CHARS = 256
 _SETTINGS = ("config", "demos", "lm", "new_signature", "signature")
-# A program's list of passages is no list of modules.
-_MAX_ITEMS = 1_000
-
-# Walking a program costs as much as calling it, so it is done once a root object. Kept by identity: users' modules may
-# define equality. Weak references tell a submodule from another one that got its id later.
-_Paths = dict[int, "tuple[weakref.ref[Any], str]"]
-_known: dict[int, tuple[weakref.ref[Any], _Paths]] = {}
-_signatures: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
+_INNER = "predict"
 
 
 def targets(telemetry: Telemetry, settings: Settings) -> Iterator[Target]:
-    """Every module's call."""
-    del settings
-    yield from both(telemetry, "dspy.primitives.module", "Module", begin, conclude)
+    """Every module's call, and the place where a predictor refuses its arguments before it is called."""
+    begin_by = functools.partial(begin, modules=settings.modules)
+    yield from both(telemetry, "dspy.primitives.module", "Module", begin_by, conclude)
+    if settings.modules != NONE:
+        wrap = functools.partial(_wrap_refusal, telemetry)
+        yield Target("dspy.predict.predict", "Predict._get_positional_args_error_message", wrap, optional=True)
 
 
-def begin(telemetry: Telemetry, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Invocation:
-    """Start the span of one module call."""
+def begin(
+    telemetry: Telemetry, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], modules: str = ALL
+) -> Step | None:
+    """Start the span of one module call; ``None`` where the user does not want to see it."""
+    kind = _agents.kind_of(module)
+    if modules == NONE and kind is None:
+        return None
     around = enclosing_module(current())
+    if modules == COLLAPSED and around is not None and _inner_of(around.owner) is module:
+        return None
     name = type(module).__name__
     details: dict[str, Any] = {DSpy.MODULE: name}
-    with guard("dspy.module.details"):
-        details.update(_details(module))
     path = None
-    with guard("dspy.module.path"):
+    with guard("dspy.module.details"):
+        details.update(_details(module, modules))
         path = _path(around, module)
     if path is not None:
         details[DSpy.MODULE_PATH] = path
-    if _is_agent(module):
-        step: Step = Agent(telemetry, name, module, details)
+    step: Step
+    if kind is not None:
+        step = _agents.LoopAgent(telemetry, name, module, details, _agents.limit_of(module, kwargs))
     elif around is None:
         step = Workflow(telemetry, name, module, details)
     else:
-        step = Step(telemetry, f"{name} {path}" if path else name, module, details)
+        step = _Part(telemetry, f"{name} {path}" if path else name, module, details)
     if step.captures_content:
         given = _inputs(module, args, kwargs)
         step.content = {DSpy.INPUTS: lambda: given}
     return step
 
 
-def _inputs(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """What was given; without a predictor's settings, among which may be keys."""
-    settings = _SETTINGS if "signature" in _own(module) else ()
-    given = {name: value for name, value in kwargs.items() if name not in settings}
-    return {"args": list(args), **given} if args else given
+class _Part(Step):
+    """A module inside another one. An agent is told how the predictor of its loop has ended."""
+
+    __slots__ = ()
+
+    def _finish(self) -> None:
+        if isinstance(self.parent, _agents.LoopAgent) and type(self.owner).__name__ == "Predict":
+            self.parent.note_turn(self.error_type)
 
 
 def conclude(step: Step, result: Any) -> Any:
-    """End it with what it gave back."""
+    """End it with what it gave back; a generator ends it when it is read."""
+    if _generators.is_generator(result):
+        return _generators.followed(step, result)
     with guard("dspy.module.result"):
         if step.captures_content:
             step.content = {**step.content, DSpy.OUTPUTS: lambda: _outputs(result)}
+        if isinstance(step, _agents.LoopAgent) and step.recording:
+            kind = _agents.kind_of(step.owner)
+            if kind is not None:
+                _agents.note_end(step, kind, result)
     step.stop()
     return result
+
+
+def _inputs(module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """What was given; without a predictor's settings, among which may be keys."""
+    settings = _SETTINGS if "signature" in own(module) else ()
+    given = {name: value for name, value in kwargs.items() if name not in settings}
+    return {"args": list(args), **given} if args else given
 
 
 def _path(around: Step | None, module: Any) -> str | None:
@@ -82,90 +101,52 @@ def _path(around: Step | None, module: Any) -> str | None:
     return path_below(around.owner, module)
 
 
-def path_below(root: Any, module: Any) -> str | None:
-    """The attribute path of a module inside its program (``draft.predict``); ``None`` where it is not reached.
-
-    A submodule that was exchanged after the program's first call is found only as an attribute of the root itself.
-    """
-    entry = _known.get(id(root))
-    if entry is None or entry[0]() is not root:
-        key = id(root)
-        entry = (weakref.ref(root, functools.partial(_forget, key)), dict(_walk(root)))
-        _known[key] = entry
-    found = entry[1].get(id(module))
-    if found is not None and found[0]() is module:
-        return found[1]
-    return next((name for name, value in list(_own(root).items()) if value is module), None)
+def _inner_of(module: Any) -> Any:
+    """The predictor that a ``ChainOfThought`` is a wrapper of; ``None`` for any other module."""
+    is_wrapper = any(
+        one.__name__ == "ChainOfThought" and one.__module__.startswith("dspy.") for one in type(module).__mro__
+    )
+    return own(module).get(_INNER) if is_wrapper else None
 
 
-def _forget(key: int, reference: weakref.ref[Any]) -> None:
-    entry = _known.get(key)
-    if entry is not None and entry[0] is reference:
-        del _known[key]
-
-
-def _walk(root: Any) -> Iterator[tuple[int, tuple[weakref.ref[Any], str]]]:
-    """Every module below the root with its path, as DSPy names them; each once, the shortest path first."""
-    waiting = list(_own(root).items())
-    seen = {id(root)}
-    while waiting:
-        following: list[tuple[str, Any]] = []
-        for path, value in waiting:
-            if id(value) in seen:
-                continue
-            inside = _inside(path, value)
-            if inside is None:
-                continue
-            seen.add(id(value))
-            following += inside
-            if _is_module(value):
-                yield id(value), (weakref.ref(value), path)
-        waiting = following
-
-
-def _inside(path: str, value: Any) -> list[tuple[str, Any]] | None:
-    """What may hold modules: a module's attributes, the items of a container; ``None`` for anything else."""
-    if _is_module(value):
-        return [(f"{path}.{name}", item) for name, item in list(_own(value).items())]
-    if isinstance(value, (list, tuple, dict)) and len(cast("list[Any]", value)) <= _MAX_ITEMS:
-        items = cast("Any", value)
-        pairs = list(items.items()) if isinstance(value, dict) else enumerate(items)
-        return [(f"{path}[{key}]", item) for key, item in pairs]
-    return None
-
-
-def _own(value: Any) -> dict[str, Any]:
-    return value.__dict__
-
-
-def _is_module(value: Any) -> bool:
-    return hasattr(cast("type[object]", type(value)), "named_sub_modules")
-
-
-def _is_agent(module: Any) -> bool:
-    return any(base.__name__ in _AGENTS and base.__module__.startswith("dspy.predict") for base in type(module).__mro__)
-
-
-def _details(module: Any) -> Iterator[tuple[str, Any]]:
-    # Not ``getattr``: a property would run the user's code.
-    own = _own(module)
-    signature = own.get("signature")
+def _details(module: Any, modules: str) -> Iterator[tuple[str, Any]]:
+    mine = own(module)
+    if mine.get("_compiled") is True:
+        yield DSpy.MODULE_COMPILED, True
+    inner = _inner_of(module) if modules == COLLAPSED else None
+    predictor = mine if inner is None else own(inner)
+    signature = predictor.get("signature")
     if isinstance(signature, type):
-        yield DSpy.SIGNATURE, _signature_text(signature)
-    demos = own.get("demos")
+        told = described(signature)
+        yield DSpy.SIGNATURE, told.text
+        if told.name is not None:
+            yield DSpy.SIGNATURE_NAME, told.name
+        if told.digest is not None:
+            yield DSpy.INSTRUCTIONS_HASH, told.digest
+    demos = predictor.get("demos")
     if isinstance(demos, list) and demos:
         yield DSpy.DEMOS_COUNT, len(demos)  # pyright: ignore[reportUnknownArgumentType]
-
-
-def _signature_text(signature: Any) -> str:
-    text = _signatures.get(signature)
-    if text is None:
-        fields = (signature.input_fields, signature.output_fields)
-        text = " -> ".join(", ".join(names) for names in fields)
-        _signatures[signature] = text = text[:_MAX_SIGNATURE_CHARS]
-    return text
 
 
 def _outputs(result: Any) -> Any:
     convert = getattr(result, "toDict", None)
     return convert() if callable(convert) else result
+
+
+def _wrap_refusal(telemetry: Telemetry, original: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap what words the refusal of positional arguments: raised before there is a call, it would have no span."""
+
+    @functools.wraps(original)
+    def message(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        if telemetry.enabled and not is_suppressed():
+            _note_refusal(telemetry, self)
+        return original(self, *args, **kwargs)
+
+    return message
+
+
+@guarded("dspy.module.refused")
+def _note_refusal(telemetry: Telemetry, module: Any) -> None:
+    step = begin(telemetry, module, (), {})
+    if step is not None:
+        step.fail_as(ValueError.__name__)
