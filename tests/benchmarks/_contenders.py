@@ -48,11 +48,21 @@ def _library(name: str, class_name: str) -> dict[tuple[str, str], Contender]:
     }
 
 
+def _peer() -> dict[tuple[str, str], Contender]:
+    """OpenInference's tree of a DSPy program, in the place of the official package."""
+    package, theirs = "openinference-instrumentation-dspy", "openinference.instrumentation.dspy:DSPyInstrumentor"
+    return {
+        ("dspy-openinference", OFFICIAL): Contender("dspy-openinference", (_SDK, "dspy", package), theirs),
+        ("dspy-openinference", OURS): Contender("dspy-ours", (WHEEL, "dspy"), "spanloom.dspy:DSPyInstrumentor"),
+    }
+
+
 CONTENDERS: dict[tuple[str, str], Contender] = {
     ("sdk", BARE): Contender("sdk-bare", (_SDK,)),
     ("sdk", OURS): Contender("sdk-ours", (WHEEL,)),
     **_library("openai", "OpenAIInstrumentor"),
     **_library("dspy", "DSPyInstrumentor"),
+    **_peer(),
 }
 
 

@@ -232,7 +232,7 @@ def test_an_unknown_case_names_the_known_ones() -> None:
 
 def test_only_what_is_asked_for_is_measured() -> None:
     """The yardstick always runs, a stream brings its short one, and the start is chosen by its name."""
-    assert [case.name for case in command.chosen_cases(["predict"])] == [YARDSTICK, "dspy predict"]
+    assert [case.name for case in command.chosen_cases(["cache hit"])] == [YARDSTICK, "dspy cache hit"]
     assert [case.name for case in command.chosen_cases(["responses stream"])] == [
         YARDSTICK, "openai responses stream", "openai responses stream, short",
     ]  # fmt: skip

@@ -20,7 +20,16 @@ from dspy.utils.callback import BaseCallback
 from dspy.utils.dummies import DummyLM
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
-from spanloom.dspy import DSPyInstrumentor, _agents, _lm, _modules, _paths, _tools
+from spanloom.dspy import (
+    DSPyInstrumentor,
+    _agents,
+    _attempts,
+    _lm,
+    _lm_request,
+    _lm_result,
+    _modules,
+    _tools,
+)
 from spanloom.genai import _guard
 from spanloom.openai import OpenAIInstrumentor
 from spanloom.tools import tool
@@ -540,13 +549,15 @@ PLACES = [
     (_modules, "path_below"),
     (_modules, "_details"),
     (_modules, "_outputs"),
-    (_lm, "Inference"),
-    (_lm, "current"),
+    (_lm, "LMCall"),
     (_lm, "split_model"),
-    (_lm, "_requested"),
-    (_lm, "usage_of"),
-    (_lm, "input_messages"),
-    (_lm, "output_messages"),
+    (_lm, "read_settings"),
+    (_lm_request, "input_messages"),
+    (_lm_result, "current_call"),
+    (_lm_result, "usage_of"),
+    (_lm_result, "output_messages"),
+    (_attempts, "current_call"),
+    (_attempts, "engine_of"),
     (_tools, "ToolExecution"),
     (_tools, "enclosing_agent"),
 ]

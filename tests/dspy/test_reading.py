@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import builtins
-import contextlib
-import threading
+from hashlib import sha256
 from types import SimpleNamespace
 
 import dspy
 import pytest
-from opentelemetry import context as otel
 
-from spanloom.dspy import DSPyInstrumentor, _frames, _lm, _modules, _parallel, _paths
-from spanloom.dspy._messages import input_messages, output_messages, system_instructions
+from spanloom.dspy import DSPyInstrumentor, _frames, _lm_request, _lm_result, _paths
+from spanloom.dspy._lm_call import LMCall
+from spanloom.dspy._messages import input_messages, output_messages, system_instructions, tool_definitions
 from spanloom.dspy._modules import path_below
+from spanloom.dspy._parts import part_of
+from spanloom.dspy._providers import Peers, split_model
 from spanloom.genai import Peer
 from tests.dspy._programs import Outer, Pipe
-from tests.genai._make import inference, telemetry
+from tests.genai._make import telemetry
+
+
+def lm_call(recorder):
+    """The call of an LM that has started."""
+    return LMCall(telemetry(recorder), "chat", "m", Peer("openai"), object())
 
 
 @pytest.mark.parametrize(
@@ -28,14 +34,15 @@ from tests.genai._make import inference, telemetry
         ("vertex_ai/x/y", ("gcp.vertex_ai", "x/y")),
         ("meta-llama/Llama-3", (None, "meta-llama/Llama-3")),
         ("dummy", (None, "dummy")),
+        ("ollama_chat/llama3.2", ("ollama", "llama3.2")),
+        ("together_ai/meta-llama/Llama-3", ("together_ai", "meta-llama/Llama-3")),
+        ("openai/", (None, "openai/")),
         ("", (None, None)),
-        (None, (None, None)),
-        (3, (None, None)),
     ],
 )
 def test_provider_and_model(name, expected):
     """The conventions' provider for a prefix that is one; else the whole name, and no provider."""
-    assert _lm.split_model(name) == expected
+    assert split_model(name) == expected
 
 
 @pytest.mark.parametrize(
@@ -53,7 +60,10 @@ def test_provider_and_model(name, expected):
 )
 def test_the_peer(settings, peer):
     """Where the program names an address; credentials and queries are no part of it."""
-    assert _lm._peer("p", settings) == peer
+    assert Peers().of("p", settings.get("api_base") or settings.get("base_url")) == peer
+
+
+PENALTIES = {"top_k": 4, "frequency_penalty": 1.0, "presence_penalty": -1.0}
 
 
 @pytest.mark.parametrize(
@@ -61,7 +71,16 @@ def test_the_peer(settings, peer):
     [
         ({}, {}),
         ({"temperature": None, "max_tokens": None}, {}),
-        ({"temperature": 0.0, "top_p": 1, "seed": 3}, {"temperature": 0.0, "top_p": 1, "seed": 3}),
+        ({"temperature": 0.0, "top_p": 1, "seed": 3}, {"temperature": 0.0, "top_p": 1.0, "seed": 3}),
+        ({"top_k": 4, "frequency_penalty": 1, "presence_penalty": -1}, PENALTIES),
+        ({"stop": "END"}, {"stop_sequences": ["END"]}),
+        ({"stop": ["a", 5, "b"]}, {"stop_sequences": ["a", "b"]}),
+        ({"stop": [5]}, {}),
+        ({"stop": 5}, {}),
+        ({"reasoning_effort": "low"}, {"reasoning.level": "low"}),
+        ({"reasoning": {"effort": "high"}}, {"reasoning.level": "high"}),
+        ({"reasoning": "x", "reasoning_effort": 5}, {}),
+        ({"max_completion_tokens": 7}, {"max_tokens": 7}),
         ({"max_tokens": 5}, {"max_tokens": 5}),
         ({"temperature": True, "seed": "3", "max_tokens": 2**64}, {}),
         ({"n": 1}, {}),
@@ -71,7 +90,28 @@ def test_the_peer(settings, peer):
 )
 def test_request_parameters(settings, expected):
     """What is set; what is not, or is no number, is absent."""
-    assert dict(_lm._requested(settings)) == {f"gen_ai.request.{name}": value for name, value in expected.items()}
+    found = SimpleNamespace(attributes={})
+    _lm_request.read_settings(found, settings)
+    assert found.attributes == {f"gen_ai.request.{name}": value for name, value in expected.items()}
+
+
+@pytest.mark.parametrize(
+    ("settings", "name", "expected"),
+    [
+        ({"response_format": {"type": "json_object"}}, "gen_ai.output.type", "json"),
+        ({"response_format": {"type": "json_schema", "json_schema": {}}}, "gen_ai.output.type", "json"),
+        ({"response_format": Outer}, "gen_ai.output.type", "json"),
+        ({"response_format": {"type": "text"}}, "gen_ai.output.type", None),
+        ({"rollout_id": 3}, "dspy.lm.rollout_id", 3),
+        ({"rollout_id": None}, "dspy.lm.rollout_id", None),
+        ({"api_key": "secret"}, "api_key", None),
+    ],
+)
+def test_other_settings(settings, name, expected):
+    """The form of the output, and which of several equal calls it is; nothing that is not asked for."""
+    found = SimpleNamespace(attributes={})
+    _lm_request.read_settings(found, settings)
+    assert found.attributes.get(name) == expected
 
 
 @pytest.mark.parametrize(
@@ -98,16 +138,27 @@ def test_request_parameters(settings, expected):
             {"prompt_tokens": 9, "prompt_tokens_details": None, "completion_tokens_details": 5},
             (9, None, None, None, None),
         ),
+        (
+            {"input_tokens": 9, "input_tokens_details": {"cached_tokens": 4}, "output_tokens_details": {"x": 1}},
+            (9, None, 4, None, None),
+        ),
     ],
 )
 def test_usage(usage, expected):
     """In either dialect; nothing where nothing was reported."""
-    found = _lm.usage_of(usage)
+    found = _lm_result.usage_of(usage)
     if expected is None:
         assert found is None
     else:
         names = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_write_input_tokens")
         assert tuple(getattr(found, name) for name in (*names, "reasoning_output_tokens")) == expected
+
+
+def test_usage_of_audio():
+    """Parts of the whole; a 0 of them says that there is none."""
+    details = {"prompt_tokens_details": {"audio_tokens": 3}, "completion_tokens_details": {"audio_tokens": 0}}
+    found = _lm_result.usage_of({"prompt_tokens": 9, "completion_tokens": 1, **details})
+    assert (found.audio_input_tokens, found.audio_output_tokens) == (3, None)
 
 
 class Bare(dspy.BaseLM):
@@ -147,7 +198,7 @@ def test_a_text_model_is_a_text_completion(recorder):
 
 
 def test_messages():
-    """Roles and parts; other parts are named, never copied; system instructions apart."""
+    """Roles and parts; what is no part is left out; system instructions apart."""
     messages = [
         {"role": "system", "content": "s"},
         {"role": "developer", "content": [{"type": "text", "text": "d"}]},
@@ -161,12 +212,7 @@ def test_messages():
     assert input_messages(messages) == [
         {
             "role": "user",
-            "parts": [
-                {"type": "text", "content": "u"},
-                {"type": "image_url"},
-                {"type": "None"},
-                {"type": "None"},
-            ],
+            "parts": [{"type": "text", "content": "u"}, {"type": "image"}, {"type": "text", "content": "odd"}],
         },
         {"role": "assistant", "parts": []},
         {"role": "assistant", "parts": []},
@@ -182,9 +228,79 @@ def test_outputs():
         ["reasoning", "text", "tool_call", "tool_call"],
         [],
     ]
-    assert found[1]["parts"][2] == {"type": "tool_call", "id": "1", "name": "f", "arguments": "{}"}
+    assert found[1]["parts"][2] == {"type": "tool_call", "id": "1", "name": "f", "arguments": {}}
     assert output_messages("text") is None
     assert output_messages(5) is None
+
+
+def uri(modality, address):
+    """A part that is somewhere."""
+    return {"type": "uri", "modality": modality, "uri": address}
+
+
+PNG = {"type": "blob", "modality": "image", "content": "", "sha256": sha256(b"x").hexdigest(), "bytes": 1}
+
+
+@pytest.mark.parametrize(
+    ("part", "expected"),
+    [
+        ("", None),
+        ({"type": "text", "text": 5}, None),
+        ({"type": "citation", "text": "x"}, {"type": "citation"}),
+        ({"type": "thinking", "thinking": "hm"}, {"type": "reasoning", "content": "hm"}),
+        ({"type": "thinking"}, None),
+        ({"type": "refusal", "refusal": "no"}, {"type": "refusal", "content": "no"}),
+        ({"type": "refusal"}, None),
+        (SimpleNamespace(type="data", value={"yes": 0.5}), {"type": "text", "content": '{"yes": 0.5}'}),
+        ({"type": "input_image", "image_url": "data:image/png;base64,eA=="}, {**PNG, "mime_type": "image/png"}),
+        ({"type": "image_url", "image_url": {"url": "data:,x"}}, PNG),
+        (
+            {"type": "video_url", "video_url": {"url": "host/a?b"}},
+            {"type": "uri", "modality": "video", "uri": "host/a"},
+        ),
+        ({"type": "input_audio", "input_audio": {}}, {"type": "input_audio"}),
+        (
+            {"type": "input_file", "file_url": "http://h/a"},
+            {"type": "uri", "modality": "document", "uri": "http://h/a"},
+        ),
+        ({"type": "file", "file": {"file_data": "eA=="}}, {**PNG, "modality": "document"}),
+        (
+            {"type": "audio", "data": "x", "media_type": "audio/wav"},
+            {**PNG, "modality": "audio", "mime_type": "audio/wav"},
+        ),
+        (
+            {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "x"}},
+            {**PNG, "modality": "document", "mime_type": "text/plain"},
+        ),
+        (
+            SimpleNamespace(type="tool_call", id=None, name=None, args={"q": 1}, input=None),
+            {"type": "tool_call", "id": None, "name": "", "arguments": {"q": 1}},
+        ),
+        (
+            SimpleNamespace(type="tool_result", call_id="c", content=["found"]),
+            {"type": "tool_call_response", "id": "c", "response": [{"type": "text", "content": "found"}]},
+        ),
+    ],
+)
+def test_parts(part, expected):
+    """Each kind as the conventions have it; bytes by digest and size."""
+    assert part_of(part) == expected
+
+
+def test_typed_responses_and_odd_tools():
+    """One response, or several in one; definitions by type and name."""
+    message = SimpleNamespace(role="assistant", parts=[SimpleNamespace(type="text", text="a")])
+    one = SimpleNamespace(message=message)
+    expected = [{"role": "assistant", "parts": [{"type": "text", "content": "a"}]}]
+    assert output_messages(one) == output_messages([one]) == output_messages(SimpleNamespace(outputs=[one])) == expected
+    assert output_messages([{"tool_calls": [{"function": {"name": "f", "arguments": "{no"}}]}])[0]["parts"] == [
+        {"type": "tool_call", "id": None, "name": "f", "arguments": "{no"}
+    ]
+    tools = [{"type": "web_search"}, {"name": "old"}, {}]
+    assert tool_definitions(tools) == [
+        {"type": "web_search", "name": "web_search"},
+        {"type": "function", "name": "old"},
+    ]
 
 
 def test_paths_follow_the_program():
@@ -259,33 +375,6 @@ def frames(trace):
         trace = trace.tb_next
 
 
-def test_threads_get_the_callers_context_and_give_it_back():
-    """Each item runs in it; the worker's own is there again afterwards, whatever the item does."""
-    seen = []
-
-    def execute(self, function, data, *rest, **more):
-        def work():
-            for item in data:
-                with contextlib.suppress(ValueError):
-                    function(item)
-            seen.append(otel.get_value("key"))
-
-        thread = threading.Thread(target=work)
-        thread.start()
-        thread.join()
-        return rest, more
-
-    def item(one):
-        seen.append(otel.get_value("key"))
-        if one == 2:
-            raise ValueError
-
-    token = otel.attach(otel.set_value("key", "caller's"))
-    assert _parallel.wrap_execute(execute)(None, item, [1, 2], 3, x=4) == ((3,), {"x": 4})
-    otel.detach(token)
-    assert seen == ["caller's", "caller's", None]
-
-
 @pytest.mark.parametrize(
     ("result", "expected"),
     [
@@ -298,10 +387,10 @@ def test_threads_get_the_callers_context_and_give_it_back():
 )
 def test_what_a_result_says_of_itself(result, expected, recorder):
     """Model, id and reasons where the provider gave them; the model that was asked for is not one that answered."""
-    call = inference(telemetry(recorder))
+    call = lm_call(recorder)
     given = SimpleNamespace(**{"responses": (), "raw": None, "usage": {}, "response_model": "asked", **result})
     with call:
-        _lm.wrap_finalize(lambda *_: None)(None, None, given)
+        _lm_result.wrap_finalize(lambda *_: None)(None, None, given)
     call.stop()
     assert (call.response_model, call.response_id, call.finish_reasons) == expected
 
@@ -311,9 +400,9 @@ def test_what_records_a_response_in_dspy_33(recorder):
     response = SimpleNamespace(
         model="m", id="i", usage=SimpleNamespace(prompt_tokens=3), outputs=[SimpleNamespace(finish_reason="stop")]
     )
-    wrapped = _lm.wrap_recording(lambda *args, **kwargs: (args, kwargs))
+    wrapped = _lm_result.wrap_recording(lambda *args, **kwargs: (args, kwargs))
     for args, kwargs in ((("lm", response), {}), (("lm", "request", response), {}), (("lm",), {"response": response})):
-        call = inference(telemetry(recorder))
+        call = lm_call(recorder)
         with call:
             assert wrapped(*args, **kwargs) == (args, kwargs)
         call.stop()
@@ -335,8 +424,8 @@ def test_what_records_a_response_in_dspy_33(recorder):
 )
 def test_what_is_kept_of_a_request(args, kwargs, expected, recorder):
     """A prompt or a list of messages; a typed request or an iterator is left alone."""
-    call = inference(telemetry(recorder))
-    _lm._keep_content(call, args, kwargs)
+    call = lm_call(recorder)
+    _lm_request.keep_content(call, args, kwargs, kwargs)
     call.stop()
     assert bool(call.input_content) is expected
 
@@ -353,6 +442,6 @@ def test_a_path_cache_that_was_taken_over_is_not_forgotten():
 def test_finalize_outside_of_a_call_of_ours(recorder):
     """Recorded by nobody: it is only passed on, by position or by name."""
     given = []
-    wrapped = _lm.wrap_finalize(lambda *args, **kwargs: given.append((args, kwargs)) or "result")
+    wrapped = _lm_result.wrap_finalize(lambda *args, **kwargs: given.append((args, kwargs)) or "result")
     assert wrapped(1, 2, 3) == wrapped(lm=1, call=2, result=3) == "result"
     assert given == [((1, 2, 3), {}), ((), {"lm": 1, "call": 2, "result": 3})]

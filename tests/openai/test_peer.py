@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import openai
 import pytest
 
-from spanloom.genai import Peer
+from spanloom.genai import Hosts, Peer, hosts_of
 from spanloom.openai import _peer
-from spanloom.openai._peer import Hosts, Peers, hosts_of
+from spanloom.openai._peer import Peers
 from tests.openai import _canned
 from tests.openai._canned import Wire, client
 from tests.openai._http import http

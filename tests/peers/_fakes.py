@@ -17,6 +17,7 @@ OPENLLMETRY = "opentelemetry.instrumentation.openai.utils"
 OFFICIAL = "opentelemetry.instrumentation.genai.openai"
 LOGFIRE = "logfire._internal.integrations.llm_providers.llm_provider"
 LANGFUSE = "langfuse.openai"
+LITELLM = ("openinference.instrumentation.litellm", "opentelemetry.instrumentation.litellm")
 
 _CODE = """
 def recorder(tracer, seen):

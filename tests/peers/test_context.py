@@ -20,10 +20,10 @@ from opentelemetry.instrumentation.utils import is_instrumentation_enabled, supp
 from spanloom.genai import _conflict
 from spanloom.genai._conflict import BOTH, LEAD, OFFICIAL_KEYS, YIELD, claimed, claims, configure
 from spanloom.genai._recorders import OFFICIAL, RECORDERS
-from tests.peers._fakes import LANGFUSE, LOGFIRE, OPENINFERENCE, OPENLLMETRY, code_of
+from tests.peers._fakes import LANGFUSE, LITELLM, LOGFIRE, OPENINFERENCE, OPENLLMETRY, code_of
 
 UTIL = "opentelemetry.util.genai.invocation"
-HEARING = (OPENINFERENCE, OPENLLMETRY, LOGFIRE)
+HEARING = (OPENINFERENCE, OPENLLMETRY, LOGFIRE, *LITELLM)
 
 
 @dataclass

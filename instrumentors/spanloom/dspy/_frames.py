@@ -88,3 +88,8 @@ def without_ours(trace: TracebackType | None) -> TracebackType | None:
     for one in reversed(kept):
         result = TracebackType(result, one.tb_frame, one.tb_lasti, one.tb_lineno)
     return result
+
+
+def forget_ours(error: BaseException) -> None:
+    """Take our frames out of a failure for good: DSPy is about to print where it came from."""
+    _hide([error])

@@ -2,63 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast
 
+from spanloom.dspy._parts import MAX_NAME, Part, field, parts_of, reasoning_part, text_of, tool_call, tool_result
+
 _SYSTEM = ("system", "developer")
+_ANSWERS = ("tool", "function")
 
 
 def input_messages(messages: Iterable[Any]) -> list[dict[str, Any]]:
-    """Everything but the system instructions, in order."""
-    rows = (cast("Mapping[str, Any]", one) for one in messages if isinstance(one, Mapping))
-    return [
-        {"role": str(one.get("role")), "parts": list(_parts(one.get("content")))}
-        for one in rows
-        if one.get("role") not in _SYSTEM
-    ]
+    """Everything but the system instructions, in order: chat dictionaries or typed messages."""
+    roles = ((text_of(one, "role"), one) for one in messages)
+    return [{"role": role, "parts": _parts(role, one)} for role, one in roles if role and role not in _SYSTEM]
 
 
-def system_instructions(messages: Iterable[Any]) -> list[dict[str, Any]] | None:
-    """The parts of system messages; ``None`` where there are none."""
-    rows = (cast("Mapping[str, Any]", one) for one in messages if isinstance(one, Mapping))
-    parts = [part for one in rows if one.get("role") in _SYSTEM for part in _parts(one.get("content"))]
+def system_instructions(messages: Iterable[Any], system: Any = None) -> list[Part] | None:
+    """The parts of system messages, after those that stand apart; ``None`` where there are none."""
+    rows = (field(one, "content") or field(one, "parts") for one in messages if field(one, "role") in _SYSTEM)
+    parts = [part for content in (system, *rows) for part in parts_of(content)]
     return parts or None
 
 
-def output_messages(result: Any) -> list[dict[str, Any]] | None:
-    """What an LM call gave back: texts, or dicts with ``text`` and ``tool_calls``, one a choice."""
-    if not isinstance(result, Sequence) or isinstance(result, str):
+def output_messages(outputs: Any) -> list[dict[str, Any]] | None:
+    """What an LM call gave back, one message a choice: texts, dictionaries of them, or typed responses."""
+    choices: Any = cast("Any", outputs) if isinstance(outputs, (list, tuple)) else field(outputs, "outputs")
+    if choices is None and field(outputs, "message") is not None:
+        choices = (outputs,)
+    if not isinstance(choices, (list, tuple)):
         return None
-    return [{"role": "assistant", "parts": list(_output_parts(one))} for one in cast("Sequence[Any]", result)]
+    return [{"role": "assistant", "parts": _output(one)} for one in cast("Sequence[Any]", choices)]
 
 
-def _output_parts(output: Any) -> Iterable[dict[str, Any]]:
-    if not isinstance(output, Mapping):
-        yield from _parts(output)
+def tool_definitions(tools: Iterable[Any]) -> list[dict[str, Any]]:
+    """The offered tools by type and name (descriptions and parameters are not recommended by default)."""
+    return [found for tool in tools if (found := _tool(tool)) is not None]
+
+
+def _parts(role: str, message: Any) -> list[Part]:
+    content = field(message, "content")
+    if role in _ANSWERS and content is not None:
+        return [tool_result(text_of(message, "tool_call_id"), content)]
+    thought = reasoning_part(field(message, "reasoning_content"))
+    told = parts_of(field(message, "parts") if content is None else content)
+    return [*([thought] if thought else ()), *told, *_calls(message)]
+
+
+def _output(output: Any) -> list[Part]:
+    if isinstance(output, str):
+        return parts_of(output)
+    message = field(output, "message")
+    typed = field(output if message is None else message, "parts")
+    if typed is not None:
+        return parts_of(typed)
+    thought = reasoning_part(field(output, "reasoning_content"))
+    return [*([thought] if thought else ()), *parts_of(field(output, "text")), *_calls(output)]
+
+
+def _calls(message: Any) -> Iterator[Part]:
+    calls = field(message, "tool_calls")
+    if not isinstance(calls, (list, tuple)):
         return
-    row = cast("Mapping[str, Any]", output)
-    reasoning = row.get("reasoning_content")
-    if isinstance(reasoning, str) and reasoning:
-        yield {"type": "reasoning", "content": reasoning}
-    yield from _parts(row.get("text"))
-    for call in cast("Iterable[Mapping[str, Any]]", row.get("tool_calls") or ()):
-        function = cast("Mapping[str, Any]", call.get("function") or {})
-        yield {
-            "type": "tool_call",
-            "id": call.get("id"),
-            "name": str(function.get("name") or ""),
-            "arguments": function.get("arguments"),
-        }
+    for call in cast("Sequence[Any]", calls):
+        function = field(call, "function")
+        yield tool_call(field(call, "id"), field(function, "name"), _parsed(field(function, "arguments")))
 
 
-def _parts(content: Any) -> Iterable[dict[str, Any]]:
-    if isinstance(content, str):
-        if content:
-            yield {"type": "text", "content": content}
-        return
-    if isinstance(content, Sequence):
-        for one in cast("Sequence[Any]", content):
-            part = cast("Mapping[str, Any]", one if isinstance(one, Mapping) else {})
-            # Other parts (images, files) are named, never copied.
-            text = part.get("text")
-            yield {"type": "text", "content": text} if isinstance(text, str) else {"type": str(part.get("type"))}
+def _parsed(arguments: Any) -> Any:
+    """Arguments as a value where the model wrote JSON, as it wrote them where it did not."""
+    if not isinstance(arguments, str) or not arguments.startswith(("{", "[")):
+        return arguments
+    try:
+        return json.loads(arguments)
+    except (ValueError, RecursionError):
+        return arguments
+
+
+def _tool(tool: Any) -> dict[str, Any] | None:
+    """The name is nested in chat completions, flat in responses and in typed requests."""
+    kind, name = text_of(tool, "type"), text_of(tool, "name") or text_of(field(tool, "function"), "name")
+    if kind is None and name is None:
+        return None
+    return {"type": (kind or "function")[:MAX_NAME], "name": (name or kind or "")[:MAX_NAME]}

@@ -8,7 +8,7 @@ from typing import Any
 
 from spanloom.dspy import _agents, _generators
 from spanloom.dspy._paths import own, path_below
-from spanloom.dspy._scopes import enclosing_module
+from spanloom.dspy._scopes import enclosing_module, is_resubmitted
 from spanloom.dspy._settings import ALL, COLLAPSED, NONE, Settings
 from spanloom.dspy._signatures import described
 from spanloom.dspy._wrap import both
@@ -46,6 +46,8 @@ def begin(
         path = _path(around, module)
     if path is not None:
         details[DSpy.MODULE_PATH] = path
+    if is_resubmitted(current()):
+        details[DSpy.PARALLEL_RESUBMITTED] = True
     step: Step
     if kind is not None:
         step = _agents.LoopAgent(telemetry, name, module, details, _agents.limit_of(module, kwargs))

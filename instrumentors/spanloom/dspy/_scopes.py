@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from opentelemetry import context as otel
+from opentelemetry.context import Context
+
 from spanloom.genai import Invocation, Step, Telemetry, current
+
+_RESUBMITTED = otel.create_key("spanloom-dspy-resubmitted")
 
 
 class Scope(Step):
@@ -19,6 +24,16 @@ class Scope(Step):
     def __init__(self, telemetry: Telemetry, name: str, details: Mapping[str, Any], *, starts_anew: bool) -> None:
         self.starts_anew = starts_anew
         super().__init__(telemetry, name, None, details)
+
+
+class Compile(Scope):
+    """An optimizer at work; programs inside it are candidates, not parts of what is around."""
+
+    __slots__ = ("optimizer",)
+
+    def __init__(self, telemetry: Telemetry, name: str, details: Mapping[str, Any], optimizer: object) -> None:
+        self.optimizer = optimizer
+        super().__init__(telemetry, name, details, starts_anew=True)
 
 
 def enclosing_module(around: Invocation | None) -> Step | None:
@@ -39,3 +54,13 @@ def enclosing(kind: type[Scope]) -> Scope | None:
     while around is not None and not isinstance(around, kind):
         around = around.parent
     return around
+
+
+def resubmitted_in(scope: Scope, context: Context) -> Context:
+    """The context for an item that this scope hands out once more."""
+    return otel.set_value(_RESUBMITTED, id(scope), context)
+
+
+def is_resubmitted(around: Invocation | None) -> bool:
+    """True where what starts here, directly below ``around``, is such an item's second run."""
+    return isinstance(around, Scope) and otel.get_value(_RESUBMITTED) == id(around)

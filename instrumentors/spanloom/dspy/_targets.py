@@ -4,11 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from spanloom.dspy import _frames, _lm, _modules, _parallel, _tools
+from spanloom.dspy import (
+    _adapters,
+    _embeddings,
+    _evaluate,
+    _frames,
+    _interpreters,
+    _lm,
+    _modules,
+    _parallel,
+    _retrieval,
+    _threads,
+    _tools,
+)
 from spanloom.dspy._settings import Settings
 from spanloom.genai import Target, Telemetry
 
-_PARTS = (_modules, _lm, _tools, _parallel, _frames)
+_PARTS = (
+    _modules,
+    _lm,
+    _tools,
+    _adapters,
+    _interpreters,
+    _parallel,
+    _evaluate,
+    _embeddings,
+    _retrieval,
+    _threads,
+    _frames,
+)
 
 
 def targets(telemetry: Telemetry) -> Iterator[Target]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from spanloom.genai._content import as_text, json_text
     from spanloom.genai._context import current, inference_is_recorded, is_suppressed, quiet
     from spanloom.genai._guard import guard, guarded
+    from spanloom.genai._hosts import Hosts, domains_above, hosts_of, providers_of
     from spanloom.genai._instrumentor import Instrumentor
     from spanloom.genai._invocation import Invocation, error_type
     from spanloom.genai._kinds import Agent, Step, ToolExecution, Workflow, enclosing_agent
@@ -30,6 +31,7 @@ __all__ = [
     "Embeddings",
     "Endpoint",
     "FetchResponse",
+    "Hosts",
     "Inference",
     "Instrumentor",
     "Invocation",
@@ -47,13 +49,16 @@ __all__ = [
     "as_text",
     "content",
     "current",
+    "domains_above",
     "enclosing_agent",
     "error_type",
     "guard",
     "guarded",
+    "hosts_of",
     "inference_is_recorded",
     "is_suppressed",
     "json_text",
+    "providers_of",
     "quiet",
 ]
 
@@ -63,6 +68,7 @@ _HOMES = {
     "Embeddings": "_calls",
     "Endpoint": "_calls",
     "FetchResponse": "_calls",
+    "Hosts": "_hosts",
     "Inference": "_calls",
     "Instrumentor": "_instrumentor",
     "Invocation": "_invocation",
@@ -80,13 +86,16 @@ _HOMES = {
     "as_text": "_content",
     "content": "_capture",
     "current": "_context",
+    "domains_above": "_hosts",
     "enclosing_agent": "_kinds",
     "error_type": "_invocation",
     "guard": "_guard",
     "guarded": "_guard",
+    "hosts_of": "_hosts",
     "inference_is_recorded": "_context",
     "is_suppressed": "_context",
     "json_text": "_content",
+    "providers_of": "_hosts",
     "quiet": "_context",
 }
 

@@ -86,6 +86,13 @@ class ClientCall(Invocation):
         """The host that is called."""
         return self.peer.address
 
+    def learn_provider(self, provider: str) -> None:
+        """Who answers, where that is known after the call's start only."""
+        if self.peer.provider is None:
+            self.peer = Peer(provider, self.peer.address, self.peer.port)
+            for told in (self._identity, self.attributes):
+                told[GenAI.PROVIDER_NAME] = provider
+
     def learn_address(self, address: str, port: int) -> None:
         """The host that the call really goes to, where that is known after its start only."""
         if self.peer.address is None:
@@ -145,6 +152,7 @@ class ModelCall(ClientCall):
     """A call that a model answers and that is billed by its tokens. Finishers see it before its span ends."""
 
     __slots__ = (
+        "_built",
         "_cost",
         "_unpriced",
         "cache_hit",
@@ -175,6 +183,8 @@ class ModelCall(ClientCall):
         self.chunks = 0
         self._cost: float | None = None
         self._unpriced = False
+        # The content, made once for the span, the event and the hook.
+        self._built: dict[str, Any] = {}
         details = {} if model is None else {GenAI.REQUEST_MODEL: model}
         super().__init__(telemetry, operation, span_name(operation, model), peer, details, owner)
 
@@ -213,14 +223,19 @@ class ModelCall(ClientCall):
 
     def _write(self) -> None:
         content = built({**self.input_content, **self.output_content}) if self.captures_content else {}
-        if content and self.on_span:
-            self.attributes.update(as_json(content, self.telemetry.max_content_bytes))
+        self._built = content
         event = self._details(content)
         if self.telemetry.completion is not None:
             attempt("genai.completion", self._notify, self.telemetry.completion, content, event)
         super()._write()
+        # Whoever keeps the call keeps no messages with it.
+        self._built = {}
         if event is not None:
             self._emit_details(event)
+
+    def _add_content(self, attributes: dict[str, Any]) -> None:
+        if self._built and self.on_span:
+            attributes.update(as_json(self._built, self.telemetry.max_content_bytes))
 
     def _details(self, content: Mapping[str, Any]) -> LogRecord | None:
         """The event of an inference, if one is wanted; its attributes come last."""
@@ -363,6 +378,8 @@ class FetchResponse(ClientCall):
             (GenAI.RESPONSE_FINISH_REASONS, self.finish_reasons),
         )
         attributes.update({name: value for name, value in rows if value is not None})
+
+    def _add_content(self, attributes: dict[str, Any]) -> None:
         if self.on_span:
             attributes.update(as_json(built(self.output_content), self.telemetry.max_content_bytes))
 
@@ -401,6 +418,8 @@ class Retrieval(ClientCall):
     def _add_final(self, attributes: dict[str, Any]) -> None:
         if self.top_k is not None:
             attributes[GenAI.RETRIEVAL_TOP_K] = self.top_k
+
+    def _add_content(self, attributes: dict[str, Any]) -> None:
         if not self.on_span:
             return
         limit = self.telemetry.max_content_bytes

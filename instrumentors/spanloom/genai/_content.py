@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, cast
 
-from spanloom.genai._guard import guard, tolerant
+from spanloom.genai._guard import each, tolerant
 from spanloom.genai._limit import within
 from spanloom.semconv import GenAI
 
@@ -23,23 +23,22 @@ Content = Callable[[], Any]
 
 def built(content: Mapping[str, Content]) -> dict[str, Any]:
     """What each builder gives; each on its own, so that one that fails costs only itself. ``None`` is left out."""
-    rows: dict[str, Any] = {}
-    for name, build in content.items():
-        with guard("genai.content"):
-            value = build()
-            if value is not None:
-                rows[name] = value
-    return rows
+    return each("genai.content", _build, content.items())
+
+
+def _build(name: str, build: Content) -> Any:
+    del name
+    return build()
 
 
 def as_json(values: Mapping[str, Any], max_bytes: int) -> dict[str, str]:
     """The JSON text of each value, within the limit. The variables of a prompt are texts themselves."""
-    rows: dict[str, str] = {}
-    for name, value in values.items():
-        with guard("genai.content.json"):
-            is_text = isinstance(value, str) and name.startswith(_VARIABLES)
-            rows[name] = _text_within(value, max_bytes) if is_text else json_text(value, max_bytes)
-    return rows
+
+    def text(name: str, value: Any) -> str:
+        is_text = isinstance(value, str) and name.startswith(_VARIABLES)
+        return _text_within(value, max_bytes) if is_text else json_text(value, max_bytes)
+
+    return each("genai.content.json", text, values.items())
 
 
 def _text_within(text: str, max_bytes: int) -> str:
@@ -48,11 +47,7 @@ def _text_within(text: str, max_bytes: int) -> str:
 
 def as_plain(values: Mapping[str, Any], max_bytes: int) -> dict[str, Any]:
     """Each value as events carry it: dicts, lists, texts and numbers, within the limit."""
-    rows: dict[str, Any] = {}
-    for name, value in values.items():
-        with guard("genai.content.plain"):
-            rows[name] = within(_exportable(plain(value)), max_bytes)
-    return rows
+    return each("genai.content.plain", lambda _, value: within(_exportable(plain(value)), max_bytes), values.items())
 
 
 def json_text(value: Any, max_bytes: int | None = None) -> str:

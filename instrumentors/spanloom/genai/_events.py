@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry._logs import LogRecord, SeverityNumber
 
 from spanloom import semconv
-from spanloom.genai._content import as_text
+from spanloom.genai._content import as_text, make_encodable
 from spanloom.semconv import Event, Exceptions, GenAI
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ def emit_evaluation(
         (GenAI.EVALUATION_SCORE_LABEL, label),
         (GenAI.EVALUATION_EXPLANATION, explanation),
     )
-    attributes = {key: value for key, value in rows if value is not None}
+    attributes: dict[str, Any] = {key: value for key, value in rows if value is not None}
+    make_encodable(attributes)
     logger.emit(LogRecord(
         event_name=Event.EVALUATION_RESULT,
         severity_number=SeverityNumber.INFO,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
@@ -100,6 +100,22 @@ def attempt(place: str, step: Callable[..., object], *args: object) -> None:
         report(place, error)
         if RERAISE:
             raise
+
+
+def each(place: str, step: Callable[[str, Any], Any], items: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """What ``step`` makes of each item, by name; one that fails costs only itself, and ``None`` is left out."""
+    rows: dict[str, Any] = {}
+    for name, item in items:
+        try:
+            value = step(name, item)
+        except Exception as error:  # noqa: PERF203 - each on its own
+            report(place, error)
+            if RERAISE:
+                raise
+        else:
+            if value is not None:
+                rows[name] = value
+    return rows
 
 
 def tolerant(call: Callable[[], R], default: R) -> R:

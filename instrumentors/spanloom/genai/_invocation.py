@@ -180,6 +180,8 @@ class Invocation:
         attributes = self.attributes
         attempt("genai.final_attributes", self._add_final, attributes)
         make_encodable(attributes)
+        # After it: what is JSON text is encodable, and long.
+        attempt("genai.content_attributes", self._add_content, attributes)
         spelling = self.telemetry.spelling
         self.span.set_attributes(spelling.of(attributes) if spelling else attributes)
 
@@ -187,6 +189,9 @@ class Invocation:
         """Attributes known at the end."""
         if self.totals is not None:
             attributes.update(self.totals.attributes())
+
+    def _add_content(self, attributes: dict[str, Any]) -> None:
+        """Content, where it belongs on the span."""
 
     def _record(self, duration_s: float) -> None:
         """Metrics: for every call, sampled or not."""

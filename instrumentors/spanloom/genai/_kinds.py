@@ -46,8 +46,7 @@ class ToolExecution(Invocation):
         if self.around is not None:
             self.around.add(_ONE_TOOL_CALL)
 
-    def _add_final(self, attributes: dict[str, Any]) -> None:
-        super()._add_final(attributes)
+    def _add_content(self, attributes: dict[str, Any]) -> None:
         content = {GenAI.TOOL_CALL_ARGUMENTS: self.arguments, GenAI.TOOL_CALL_RESULT: self.result}
         _add_content(self, {name: build for name, build in content.items() if build is not None}, attributes)
 
@@ -59,7 +58,7 @@ class ToolExecution(Invocation):
 
 
 def _add_content(invocation: Invocation, content: Mapping[str, Content], attributes: dict[str, Any]) -> None:
-    if invocation.on_span:
+    if content and invocation.on_span:
         attributes.update(as_json(built(content), invocation.telemetry.max_content_bytes))
 
 
@@ -81,8 +80,7 @@ class Step(Invocation):
     def _identity(self) -> dict[str, Any]:
         return {}
 
-    def _add_final(self, attributes: dict[str, Any]) -> None:
-        super()._add_final(attributes)
+    def _add_content(self, attributes: dict[str, Any]) -> None:
         _add_content(self, self.content, attributes)
 
 

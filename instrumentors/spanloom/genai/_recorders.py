@@ -111,7 +111,14 @@ RECORDERS = (
     # Its wrapper takes arguments of its own out of the call, so that the call fails without it.
     Recorder("langfuse", "langfuse.openai", removable=False, tracer=_langfuse_tracer),
 )
-HEARING = tuple(one for one in RECORDERS if one.hears)
+# They are in the way of no method that we patch: DSPy calls LiteLLM below us.
+BELOW = (
+    Recorder("openinference-instrumentation-litellm", "openinference.instrumentation.litellm", hears=True),
+    Recorder(
+        "opentelemetry-instrumentation-litellm (OpenLLMetry)", "opentelemetry.instrumentation.litellm", hears=True
+    ),
+)
+HEARING = (*(one for one in RECORDERS if one.hears), *BELOW)
 
 
 def wraps(top: Any, inner: object) -> bool:

@@ -24,13 +24,14 @@ from spanloom.genai import (
     Telemetry,
     guard,
     guarded,
+    hosts_of,
     inference_is_recorded,
     is_suppressed,
 )
 from spanloom.openai._chat_stream import ChatRead
 from spanloom.openai._endpoints import endpoint_of
 from spanloom.openai._headers import Headers
-from spanloom.openai._peer import Peers, hosts_of
+from spanloom.openai._peer import Peers
 from spanloom.openai._raw import observe_raw
 from spanloom.openai._request import read_chat, read_embeddings, read_fetch, read_responses
 from spanloom.openai._response import (

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
-from spanloom import semconv
-from spanloom.genai import Peer
+from spanloom.genai import Peer, domains_above, providers_of
 from spanloom.semconv import OtherProvider, Provider
-
-_log = logging.getLogger("spanloom")
 
 _CLASSES = {
     "AzureOpenAI": Provider.AZURE_OPENAI,
@@ -90,65 +85,6 @@ _PORTS = {"http": 80, "https": 443}
 _MOST_KNOWN = 256
 
 
-class Hosts:
-    """A table of hosts: ``host``, ``host:port`` or ``*.suffix`` -> value. The longest rule that fits wins."""
-
-    def __init__(self, rows: Iterable[tuple[str, str]]) -> None:
-        self._exact: dict[str, str] = {}
-        self._below: dict[str, str] = {}
-        for host, value in rows:
-            table, name = (self._below, host[2:]) if host.startswith("*.") else (self._exact, host)
-            table[name.lower()] = value
-        self.any = bool(self._exact or self._below)
-
-    def find(self, host: str, port: int | None) -> str | None:
-        """What stands for this host."""
-        if not self.any:
-            return None
-        found = self._exact.get(f"{host}:{port}") or self._exact.get(host)
-        if found is not None:
-            return found
-        return next((self._below[one] for one in _above(host) if one in self._below), None)
-
-
-def _above(host: str) -> list[str]:
-    """The domains above a host, the longest first."""
-    labels = host.split(".")
-    return [".".join(labels[place:]) for place in range(1, len(labels))]
-
-
-def hosts_of(setting: str) -> Hosts:
-    """A list of hosts; what is found there is ``yes``."""
-    rows: list[tuple[str, str]] = []
-    for one in semconv.names_of(setting):
-        if _names_host(one):
-            rows.append((one, "yes"))
-        else:
-            _refuse(setting, one, "llm.example.com, *.example.com")
-    return Hosts(rows)
-
-
-def providers_of(setting: str) -> Hosts:
-    """A list of ``host=provider``."""
-    rows: list[tuple[str, str]] = []
-    for one in semconv.names_of(setting):
-        host, _, provider = (part.strip() for part in one.partition("="))
-        if provider and _names_host(host):
-            rows.append((host, provider))
-        else:
-            _refuse(setting, one, "llm.example.com=groq, *.example.com=openai")
-    return Hosts(rows)
-
-
-def _names_host(host: str) -> bool:
-    name = host.removeprefix("*.")
-    return bool(name) and name.count(":") <= 1 and not any(letter in name for letter in "*/@= \t")
-
-
-def _refuse(setting: str, item: str, wanted: str) -> None:
-    _log.warning("spanloom: %s: %r is no host and is left out; write it like %s", setting, item, wanted)
-
-
 class Peers:
     """Finds the peer of a client, and keeps it by the client's base URL."""
 
@@ -193,7 +129,7 @@ def _by_class(kind: type) -> str | None:
 def _by_host(host: str, port: int, path: str) -> str:
     if host in _LOCAL:
         return _LOCAL_PORTS.get(port, Provider.OPENAI)
-    for domain in (host, *_above(host)):
+    for domain in (host, *domains_above(host)):
         provider = _DOMAINS.get(domain)
         if provider is not None:
             # Azure's newer resources speak for OpenAI's models below this path.

@@ -86,6 +86,8 @@ class OtherProvider:
     SAMBANOVA = "sambanova"
     SNOWFLAKE = "snowflake"
     TOGETHER_AI = "together_ai"
+    # Not in LiteLLM; as DSPy calls it.
+    TYPESAFE = "typesafe"
     VOLCENGINE = "volcengine"
     WANDB = "wandb"
     ZAI = "zai"
@@ -213,6 +215,8 @@ class DSpySpan:
     EVALUATE = "dspy.evaluate"
     EVALUATE_EXAMPLE = "dspy.evaluate.example"
     COMPILE = "dspy.compile"
+    # An ``Embedder`` of a function: it runs in the process.
+    EMBEDDER = "dspy.embedder"
 
 
 class DSpyEvent:
