@@ -89,11 +89,9 @@ OWN_TYPES = {
     DSpy.CANDIDATE_EVALUATION: "string",
     DSpy.CANDIDATE_SEED: "int",
     DSpy.CANDIDATE_REASON: "string",
-    DSpy.CANDIDATE_COMPONENTS: "string[]",
+    DSpy.CANDIDATE_OUTCOME: "string",
+    DSpy.CANDIDATE_PARAMETERS: "string",
     DSpy.ITERATION: "int",
-    DSpy.BUDGET_USED: "int",
-    DSpy.BUDGET_REMAINING: "int",
-    DSpy.CALL_ID: "string",
     # Of OpenTelemetry's core conventions.
     HTTPServer.STATUS_CODE: "int",
 }

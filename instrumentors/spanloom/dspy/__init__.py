@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from spanloom.genai import Instrumentor
 
@@ -49,8 +50,27 @@ class DSPyInstrumentor(Instrumentor):
         "dspy.retrievers.embeddings",
         "dspy.retrievers.retrieve",
         "dspy.teleprompt.avatar_optimizer",
+        "dspy.teleprompt.bettertogether",
+        "dspy.teleprompt.bootstrap",
+        "dspy.teleprompt.bootstrap_finetune",
+        "dspy.teleprompt.copro_optimizer",
+        "dspy.teleprompt.ensemble",
+        "dspy.teleprompt.gepa.gepa",
+        "dspy.teleprompt.grpo",
+        "dspy.teleprompt.infer_rules",
+        "dspy.teleprompt.knn_fewshot",
+        "dspy.teleprompt.mipro_optimizer_v2",
+        "dspy.teleprompt.random_search",
+        "dspy.teleprompt.reanchor.reanchor",
+        "dspy.teleprompt.signature_opt",
+        "dspy.teleprompt.simba",
+        "dspy.teleprompt.teleprompt",
+        "dspy.teleprompt.teleprompt_optuna",
+        "dspy.teleprompt.vanilla",
         "dspy.utils.parallelizer",
         "dspy.utils.unbatchify",
+        # GEPA's engine is a package of its own.
+        "gepa",
     )
 
     def targets(self, telemetry: Telemetry) -> Iterable[Target]:
@@ -58,3 +78,9 @@ class DSPyInstrumentor(Instrumentor):
         from spanloom.dspy._targets import targets
 
         return targets(telemetry)
+
+    def _uninstrument(self, **kwargs: Any) -> None:
+        compiling = sys.modules.get("spanloom.dspy._compile")
+        if compiling is not None:
+            compiling.put_back()
+        super()._uninstrument(**kwargs)

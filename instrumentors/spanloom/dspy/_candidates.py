@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from spanloom.dspy._scores import fields_of, stored_in
@@ -21,10 +21,23 @@ def program_hash(program: object) -> str:
 
     The SHA-256 of them as JSON; no code of the user's runs for it. Empty where there is no predictor, or no JSON.
     """
-    versions = {
-        path: {"instructions": _instructions(predictor), "demos": predictor.__dict__.get("demos")}
-        for path, predictor in _predictors(program)
-    }
+    return _hash({path: _version(predictor) for path, predictor in _predictors(program)})
+
+
+@guarded("dspy.candidate.hash", default="")
+def hash_with(program: object, instructions: Mapping[str, str]) -> str:
+    """The hash that a program would have with these instructions."""
+    versions = {path: _version(predictor) for path, predictor in _predictors(program)}
+    for path in versions.keys() & instructions.keys():
+        versions[path]["instructions"] = instructions[path]
+    return _hash(versions)
+
+
+def _version(predictor: Any) -> dict[str, Any]:
+    return {"instructions": _instructions(predictor), "demos": predictor.__dict__.get("demos")}
+
+
+def _hash(versions: Mapping[str, Any]) -> str:
     if not versions:
         return ""
     try:

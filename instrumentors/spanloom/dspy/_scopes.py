@@ -29,10 +29,12 @@ class Scope(Step):
 class Compile(Scope):
     """An optimizer at work; programs inside it are candidates, not parts of what is around."""
 
-    __slots__ = ("optimizer",)
+    __slots__ = ("optimizer", "student")
 
     def __init__(self, telemetry: Telemetry, name: str, details: Mapping[str, Any], optimizer: object) -> None:
         self.optimizer = optimizer
+        # The program that is made better.
+        self.student: object = None
         super().__init__(telemetry, name, details, starts_anew=True)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from spanloom.dspy import (
     _adapters,
+    _compile,
     _embeddings,
     _evaluate,
     _frames,
@@ -28,6 +29,7 @@ _PARTS = (
     _interpreters,
     _parallel,
     _evaluate,
+    _compile,
     _embeddings,
     _retrieval,
     _threads,

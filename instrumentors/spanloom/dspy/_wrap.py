@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -37,6 +38,14 @@ def both(
     """A class' ``__call__`` and ``acall``."""
     yield method(telemetry, module, f"{owner}.__call__", begin, conclude, optional=optional)
     yield async_method(telemetry, module, f"{owner}.acall", begin, conclude, optional=optional)
+
+
+def wrapped(
+    telemetry: Telemetry, place: str, begin: Begin, conclude: Conclude, original: Callable[..., Any]
+) -> Callable[..., Any]:
+    """The replacement of one method, be it synchronous or not."""
+    wrap = _wrap_async if inspect.iscoroutinefunction(original) else _wrap_sync
+    return wrap(telemetry, guarded(f"dspy.{place}")(begin), conclude, original)
 
 
 def _wrap_sync(

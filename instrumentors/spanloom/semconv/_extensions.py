@@ -196,15 +196,12 @@ class DSpy:
     # "full" or "minibatch": what its score is of.
     CANDIDATE_EVALUATION = "dspy.candidate.evaluation"
     CANDIDATE_SEED = "dspy.candidate.seed"
+    # "accepted" or "rejected", by an optimizer that decides on each (GEPA), and why it was rejected.
+    CANDIDATE_OUTCOME = "dspy.candidate.outcome"
     CANDIDATE_REASON = "dspy.candidate.reason"
-    CANDIDATE_COMPONENTS = "dspy.candidate.components"
+    # Which instruction and which set of demos each predictor has, as JSON (MIPROv2).
+    CANDIDATE_PARAMETERS = "dspy.candidate.parameters"
     ITERATION = "dspy.iteration"
-    BUDGET_USED = "dspy.budget.used"
-    BUDGET_REMAINING = "dspy.budget.remaining"
-
-    # A user's own thread: the DSPy call that caused what runs there.
-    CALL_ID = "dspy.call.id"
-
 
 class DSpySpan:
     """Spans of DSPy's that no operation of the conventions fits; modules have their class and path."""
@@ -215,6 +212,8 @@ class DSpySpan:
     EVALUATE = "dspy.evaluate"
     EVALUATE_EXAMPLE = "dspy.evaluate.example"
     COMPILE = "dspy.compile"
+    # One candidate of an optimizer with its score. A span and no event: an SDK keeps the last 128 events of a span.
+    CANDIDATE = "dspy.candidate"
     # An ``Embedder`` of a function: it runs in the process.
     EMBEDDER = "dspy.embedder"
 
@@ -228,10 +227,3 @@ class DSpyEvent:
     ADAPTER_FALLBACK = "dspy.adapter.fallback"
     # One attempt of a model call failed, and another may follow.
     LM_ATTEMPT_FAILED = "dspy.lm.attempt_failed"
-    # One candidate of an optimizer with its score.
-    CANDIDATE = "dspy.candidate"
-    # GEPA: proposed, and taken or not.
-    CANDIDATE_PROPOSED = "dspy.candidate.proposed"
-    CANDIDATE_ACCEPTED = "dspy.candidate.accepted"
-    CANDIDATE_REJECTED = "dspy.candidate.rejected"
-    BUDGET = "dspy.budget"
