@@ -219,3 +219,16 @@ def test_glyphs_follow_the_encoding(encoding: str, glyphs: object) -> None:
     """No question marks where branches should be."""
     stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
     assert style_for(stream, "never", 80, {}) == Style(glyphs, False, 80, encoding)  # type: ignore[arg-type]
+
+
+def test_what_optimizers_and_attempts_are_noted_as() -> None:
+    """A candidate by its place, score and hash; a rejected one; an evaluation's score; a call made twice."""
+
+    def noted(**attributes: Any) -> list[str]:
+        return [text for text, _ in notes(made(**attributes), "", UNICODE)]
+
+    taken = noted(dspy__candidate__index=1, dspy__candidate__score=0.5, dspy__candidate__hash="abc")
+    assert taken == ["#1", "score 0.5", "abc"]
+    assert noted(dspy__candidate__outcome="rejected", dspy__candidate__score=0.25) == ["rejected", "score 0.25"]
+    assert noted(dspy__evaluate__score=66.67) == ["score 66.67"]
+    assert noted(spanloom__request__attempts=2) == ["2 attempts"]

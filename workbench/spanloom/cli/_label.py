@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from spanloom.cli._format import duration
 from spanloom.cli._style import Glyphs
 from spanloom.record import Span
-from spanloom.semconv import HTTPServer
+from spanloom.semconv import DSpy, HTTPServer, Spanloom
 
 _METHODS = frozenset(("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "QUERY", "CONNECT", "TRACE"))
 
@@ -47,6 +48,20 @@ def _rest_of(name: str) -> str:
     return rest if first in _METHODS else name
 
 
+def _of_optimizers(span: Span) -> Iterator[str]:
+    """Which candidate, and how it was judged; the same hash stands at its evaluations."""
+    index, rejected = span.count(DSpy.CANDIDATE_INDEX), span.text(DSpy.CANDIDATE_OUTCOME) == "rejected"
+    if index is not None or rejected:
+        yield "rejected" if index is None else f"#{index}"
+    scores = (span.amount(name) for name in (DSpy.CANDIDATE_SCORE, DSpy.EVALUATE_SCORE, DSpy.COMPILE_SCORE))
+    score = next((one for one in scores if one is not None), None)
+    if score is not None:
+        yield f"score {float(score):.4g}"
+    digest = span.text(DSpy.CANDIDATE_HASH)
+    if digest is not None:
+        yield digest
+
+
 def notes(span: Span, service_above: str, glyphs: Glyphs) -> list[tuple[str, str]]:
     """Short texts with their colour, the most telling one first."""
     found: list[tuple[str, str]] = []
@@ -57,6 +72,10 @@ def notes(span: Span, service_above: str, glyphs: Glyphs) -> list[tuple[str, str
         found.append((f"in {span.service}", "cyan"))
     if span.cached:
         found.append(("cached", "dim"))
+    found += [(text, "dim") for text in _of_optimizers(span)]
+    attempts = span.count(Spanloom.REQUEST_ATTEMPTS)
+    if attempts is not None:
+        found.append((f"{attempts} attempts", "dim"))
     if span.first_chunk_s is not None and span.first_chunk_s >= 0:
         found.append((f"first {duration(round(span.first_chunk_s * 1e9), glyphs)}", "dim"))
     return found
