@@ -71,6 +71,7 @@ fuzz: .venv/.done ## 100,000 odd answers to the SDK, without and with the plugin
 
 soak: .venv/.done ## 100,000 short calls over every kind of end: memory stays flat (SOAK_ARGS="--calls 20000")
 	@$(PY) -m tests.no_harm.soak $(SOAK_ARGS)
+	@$(PY) -m tests.dspy.soak $(SOAK_ARGS)
 
 format: .venv/.done ## Let ruff format and fix
 	@.venv/bin/ruff format . && .venv/bin/ruff check --fix .

@@ -156,7 +156,7 @@ def soak(calls: int, say: Any = None, mode: str = "SPAN_AND_EVENT") -> Result:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            memory, traced = _measured(one, calls, say)
+            memory, traced = measured(one, calls, say)
     finally:
         plugin.uninstrument()
         del os.environ[CONTENT]
@@ -166,7 +166,8 @@ def soak(calls: int, say: Any = None, mode: str = "SPAN_AND_EVENT") -> Result:
     return Result(one.calls, tally.ended, memory, traced, time.monotonic() - begun)
 
 
-def _measured(one: Soak, calls: int, say: Any) -> tuple[list[Memory], float]:
+def measured(one: Any, calls: int, say: Any) -> tuple[list[Memory], float]:
+    """Run a soak with its memory at every step, and what its last calls left behind in KiB."""
     one.run(max(calls // 10, 3 * one.rows))
     memory = [one.memory()]
     step = max(calls // 20, 500)
@@ -178,7 +179,7 @@ def _measured(one: Soak, calls: int, say: Any) -> tuple[list[Memory], float]:
     return memory, _traced(one)
 
 
-def _traced(one: Soak) -> float:
+def _traced(one: Any) -> float:
     """What Python has allocated and kept over the last calls, in KiB."""
     tracemalloc.start()
     try:

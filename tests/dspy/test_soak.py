@@ -1,0 +1,35 @@
+"""A slice of the soak for every change; ``python -m tests.dspy.soak`` makes many times as many calls."""
+
+from __future__ import annotations
+
+import dspy
+import pytest
+
+from tests.no_harm import soak as other
+
+if not hasattr(dspy, "lm15"):
+    pytest.skip("its engines are for the newest DSPy", allow_module_level=True)
+
+from tests.dspy import soak
+
+SLICE = 3_900
+
+
+def test_memory_is_flat():
+    """Thousands of programs of every kind: no object, no thread and no memory is left, no span is lost."""
+    assert soak.soak(SLICE).problems() == []
+
+
+def test_a_leak_is_seen(monkeypatch):
+    """Where something is kept of each span, or a span is lost, it is found out: the soak can fail."""
+    kept = []
+
+    def on_end(self, span):
+        self.ended += len(kept) % 50 > 0
+        kept.append([span.attributes, "x" * 400])
+
+    monkeypatch.setattr(soak.Tally, "on_end", on_end)
+    monkeypatch.setattr(other, "TRACED_CALLS", 130)
+    found = " ".join(soak.soak(390).problems())
+    assert "spans" in found
+    assert "left" in found
