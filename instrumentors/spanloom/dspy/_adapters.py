@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
-from spanloom.dspy._frames import at_home
+from spanloom.dspy._frames import OnError, at_home
 from spanloom.dspy._scopes import Scope
 from spanloom.dspy._settings import OFF, SPANS, Settings
 from spanloom.dspy._threads import StandIn
@@ -82,11 +82,8 @@ def _wrap_postprocess(telemetry: Telemetry, original: _Function) -> _Function:
     """Wrap what each call does with the answers."""
 
     def postprocess(self: Any, /, *args: Any, **kwargs: Any) -> Any:
-        try:
+        with OnError(functools.partial(_tell, telemetry, DSpyEvent.ADAPTER_PARSE, self)):
             result = original(self, *args, **kwargs)
-        except BaseException as error:
-            _tell(telemetry, DSpyEvent.ADAPTER_PARSE, self, error)
-            raise
         _tell(telemetry, DSpyEvent.ADAPTER_PARSE, self)
         return result
 
@@ -98,17 +95,18 @@ def _is_own(original: _Function) -> bool:
     return original.__qualname__.startswith("TwoStepAdapter.")
 
 
+def _tell_unread(telemetry: Telemetry, adapter: Any, error: BaseException) -> None:
+    if type(error).__name__ == "AdapterParseError":
+        _tell(telemetry, DSpyEvent.ADAPTER_PARSE, adapter, error)
+
+
 def _wrap_two_steps(telemetry: Telemetry, original: _Function) -> _Function:
     """Wrap the asynchronous call of the adapter that has another model read the answer."""
 
     async def acall(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         _tell(telemetry, DSpyEvent.ADAPTER_FORMAT, self)
-        try:
+        with OnError(functools.partial(_tell_unread, telemetry, self)):
             result = await original(self, *args, **kwargs)
-        except BaseException as error:
-            if type(error).__name__ == "AdapterParseError":
-                _tell(telemetry, DSpyEvent.ADAPTER_PARSE, self, error)
-            raise
         _tell(telemetry, DSpyEvent.ADAPTER_PARSE, self)
         return result
 

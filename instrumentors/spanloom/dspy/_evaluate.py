@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from types import FunctionType
 from typing import Any, cast
 
 from opentelemetry import context as otel
 
 from spanloom.dspy._candidates import program_hash
-from spanloom.dspy._frames import forget_ours
+from spanloom.dspy._frames import OnError, forget_ours
 from spanloom.dspy._scopes import Scope
 from spanloom.dspy._scores import fields_of, judgement, number, stored_in
 from spanloom.dspy._settings import Settings
@@ -127,23 +128,18 @@ def waiting_evaluation(executor: Any) -> Evaluation | None:
 def examples(function: Callable[..., Any], evaluation: Evaluation, turns: Turns) -> Callable[..., Any]:
     """The function with a span around each example; it returns a prediction and its score."""
     context = evaluation.context
-    prints = evaluation.executor.__dict__.get("provide_traceback")
+    watched = OnError(forget_ours) if evaluation.executor.__dict__.get("provide_traceback") else nullcontext()
 
     @functools.wraps(function, updated=())
     def judged(item: Any) -> Any:
         token = otel.attach(context)
         try:
             example = _begin_example(evaluation, turns, item)
-            if example is None:
-                return function(item)
-            with example:
+            with watched, nullcontext() if example is None else example:
                 result = function(item)
-            _conclude_example(example, evaluation.metric, result)
+            if example is not None:
+                _conclude_example(example, evaluation.metric, result)
             return result
-        except BaseException as error:
-            if prints:
-                forget_ours(error)
-            raise
         finally:
             otel.detach(token)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 from opentelemetry import context as otel
 from opentelemetry.context import Context
 
 from spanloom.dspy._evaluate import Evaluation, examples, outcome_of, waiting_evaluation
-from spanloom.dspy._frames import at_home, forget_ours
+from spanloom.dspy._frames import OnError, at_home, forget_ours
 from spanloom.dspy._scopes import Compile, Scope, enclosing, resubmitted_in
 from spanloom.dspy._settings import SUMMARY, Settings
 from spanloom.dspy._turns import Turns, size_of
@@ -94,18 +95,15 @@ def _carry(
     function: _Task, executor: Any, context: Context, turns: Turns | None = None, again: Context | None = None
 ) -> _Task:
     """The function in this context; in the other one, where an item is handed out once more."""
-    prints = executor.__dict__.get("provide_traceback")
+    watched = OnError(forget_ours) if executor.__dict__.get("provide_traceback") else nullcontext()
 
     @functools.wraps(function, updated=())
     def carried(item: Any) -> Any:
         is_again = turns is not None and turns.take(item)[1]
         token = otel.attach(again if is_again and again is not None else context)
         try:
-            return function(item)
-        except BaseException as error:
-            if prints:
-                forget_ours(error)
-            raise
+            with watched:
+                return function(item)
         finally:
             otel.detach(token)
 

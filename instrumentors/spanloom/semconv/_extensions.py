@@ -203,6 +203,7 @@ class DSpy:
     CANDIDATE_PARAMETERS = "dspy.candidate.parameters"
     ITERATION = "dspy.iteration"
 
+
 class DSpySpan:
     """Spans of DSPy's that no operation of the conventions fits; modules have their class and path."""
 

@@ -49,7 +49,7 @@ def react_v2(stage: Stage) -> Any:
         return dspy.ReActV2("question -> answer", tools=[add, divide])(question="x")
 
 
-@section()
+@section(newest=True)
 def rlm(stage: Stage) -> Any:
     code = ["print(add(a=1, b=2), llm_query('Which colour?'))", "print(1 / 0)", "SUBMIT(answer='3')"]
     main = DummyLM([{"reasoning": "r", "code": f"```python\n{one}\n```"} for one in code])
@@ -63,7 +63,7 @@ def rlm(stage: Stage) -> Any:
         return program(question="x")
 
 
-@section()
+@section(newest=True)
 def program_of_thought(stage: Stage) -> Any:
     answers = [
         {"reasoning": "r", "generated_code": "```python\n1 / 0\n```"},
@@ -75,7 +75,7 @@ def program_of_thought(stage: Stage) -> Any:
         return dspy.ProgramOfThought("question -> answer", interpreter_factory=dspy.LocalInterpreter)(question="x")
 
 
-@section()
+@section(newest=True)
 def code_act(stage: Stage) -> Any:
     answers = [
         {"generated_code": "```python\nprint(add(1, 2))\n```", "finished": True},
@@ -136,7 +136,7 @@ def tool_calls_executed(stage: Stage) -> Any:
     return done
 
 
-@section()
+@section(newest=True)
 def mcp_tool(stage: Stage) -> Any:
     from mcp import Client
     from mcp.server import MCPServer

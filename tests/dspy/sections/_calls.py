@@ -29,7 +29,7 @@ def litellm_engine(stage: Stage) -> Any:
         return dspy.Predict(ASK)(question="Which river flows through Dresden?")
 
 
-@section()
+@section(newest=True)
 def custom_engine(stage: Stage) -> Any:
     with dspy.context(lm=dspy.LM("house/one", engine=stage.engine(filled(answer="blue")), cache=False)):
         return dspy.Predict(ASK)(question="Which colour?")
@@ -65,7 +65,7 @@ def responses_type(stage: Stage) -> Any:
         return dspy.Predict(ASK)(question="Which river flows through Dresden?")
 
 
-@section()
+@section(newest=True)
 def text_type(stage: Stage) -> Any:
     engine = stage.engine(filled(answer="blue"))
     with dspy.context(lm=dspy.LM("house/one", model_type="text", engine=engine, cache=False)):
@@ -173,7 +173,7 @@ class Second(Engine):
         return self.texts[len(self.stage.told) % 2]
 
 
-@section()
+@section(newest=True)
 def fallback_to_json(stage: Stage) -> Any:
     with dspy.context(lm=dspy.LM("house/one", engine=Second(stage), cache=False)):
         return dspy.Predict(ASK)(question="Which colour?")

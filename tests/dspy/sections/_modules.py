@@ -8,7 +8,7 @@ from typing import Any
 import dspy
 from dspy.utils.dummies import DummyLM
 
-from tests.dspy._programs import Outer
+from tests.dspy._programs import Outer, Pipe
 from tests.dspy.sections._stage import Engine, Stage, section
 
 ASK = "question -> answer"
@@ -183,7 +183,7 @@ class Interrupting(Engine):
         raise KeyboardInterrupt
 
 
-@section(fails=True)
+@section(fails=True, newest=True)
 def keyboard_interrupt(stage: Stage) -> Any:
     with dspy.context(lm=dspy.LM("house/one", engine=Interrupting(stage), cache=False)):
         return Outer()(question=QUESTION)
@@ -193,7 +193,7 @@ def keyboard_interrupt(stage: Stage) -> Any:
 def cancelled(stage: Stage) -> Any:
     async def program() -> Any:
         with dspy.context(lm=stage.lm()):
-            task = asyncio.create_task(Outer().acall(question="Which river? [[delay:5]]"))
+            task = asyncio.create_task(Pipe().acall(question="Which river? [[delay:5]]"))
             await asyncio.sleep(0.1)
             task.cancel()
             return (await asyncio.gather(task, return_exceptions=True))[0]

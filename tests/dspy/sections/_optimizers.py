@@ -23,18 +23,18 @@ def always(example: Any, prediction: Any, trace: Any = None) -> bool:
 
 @section()
 def labeled_few_shot(stage: Stage) -> Any:
-    with dspy.context(lm=stage.guessing()):
+    with dspy.context(lm=stage.lm()):
         return dspy.LabeledFewShot(k=2).compile(student(), trainset=questions(3))
 
 
-@section()
+@section(newest=True)
 def bootstrap_few_shot(stage: Stage) -> Any:
     optimizer = dspy.BootstrapFewShot(metric=always, max_bootstrapped_demos=2, max_labeled_demos=1)
     with dspy.context(lm=stage.guessing()):
         return optimizer.compile(student(), trainset=questions(3))
 
 
-@section(any_order=True)
+@section(any_order=True, newest=True)
 def random_search(stage: Stage) -> Any:
     optimizer = dspy.BootstrapFewShotWithRandomSearch(
         metric=by_letters,
@@ -47,14 +47,14 @@ def random_search(stage: Stage) -> Any:
         return optimizer.compile(student(), trainset=questions(2))
 
 
-@section()
+@section(newest=True)
 def copro(stage: Stage) -> Any:
     optimizer = dspy.COPRO(prompt_model=stage.lm(), metric=by_letters, breadth=2, depth=2)
     with dspy.context(lm=stage.guessing()):
         return optimizer.compile(student(), trainset=questions(2), eval_kwargs=QUIET)
 
 
-@section(any_order=True)
+@section(any_order=True, newest=True)
 def mipro(stage: Stage) -> Any:
     with dspy.context(lm=stage.guessing()):
         optimizer = dspy.MIPROv2(
@@ -70,7 +70,7 @@ def mipro(stage: Stage) -> Any:
         return optimizer.compile(student(), trainset=questions(3), valset=questions(3), **settings)
 
 
-@section(any_order=True)
+@section(any_order=True, newest=True)
 def simba(stage: Stage) -> Any:
     with dspy.context(lm=stage.guessing()):
         optimizer = dspy.SIMBA(
@@ -90,7 +90,7 @@ def told(gold: Any, prediction: Any, trace: Any = None, name: Any = None, part: 
     return dspy.Prediction(score=by_letters(gold, prediction), feedback="longer or shorter")
 
 
-@section()
+@section(newest=True)
 def gepa(stage: Stage) -> Any:
     optimizer = dspy.GEPA(
         metric=told,
@@ -104,7 +104,7 @@ def gepa(stage: Stage) -> Any:
         return optimizer.compile(student(), trainset=questions(3), valset=questions(2))
 
 
-@section()
+@section(newest=True)
 def knn_few_shot(stage: Stage) -> Any:
     optimizer = dspy.KNNFewShot(
         k=1, trainset=questions(3), vectorizer=dspy.Embedder(vectors, caching=False), metric=always

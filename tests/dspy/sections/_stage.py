@@ -61,7 +61,7 @@ class Stage:
 class Section:
     """One program. ``any_order``: threads decide which sibling comes first. ``fails``: it raises.
 
-    ``traces``: 1, but for what DSPy loses and nobody can find again.
+    ``traces``: 1, but for what DSPy loses and nobody can find again. ``newest``: DSPy 3.3 has not all that it uses.
     """
 
     name: str
@@ -69,6 +69,7 @@ class Section:
     any_order: bool = False
     fails: bool = False
     traces: int = 1
+    newest: bool = False
 
 
 def section(**facts: Any) -> Callable[[Callable[[Stage], Any]], Callable[[Stage], Any]]:
