@@ -323,3 +323,31 @@ def test_imports_in_many_threads(victim):
     assert seen == [("patched", 3)] * 8
     patches.undo()
     assert sys.modules[victim].plain(1) == 3
+
+
+def test_a_class_that_defines_no_init_subclass(victim):
+    """What it has is no plain function; wrapped, each later class is seen and its keywords go on; undone, none is."""
+    module = importlib.import_module(victim)
+    base, seen = module.Base, []
+
+    class Named:
+        def __init_subclass__(cls, label, **kwargs):
+            cls.label = label
+
+    def noting(original):
+        def define(cls, /, **kwargs):
+            original(cls, **kwargs)
+            seen.append(cls)
+
+        return define
+
+    patches = patched(victim, "Base.__init_subclass__", wrap=noting)
+    later = types.new_class("Later", (base, Named), {"label": "x"})
+    assert seen == [later]
+    assert later.label == "x"
+    with pytest.raises(TypeError, match="takes no keyword arguments"):
+        types.new_class("Wrong", (base,), {"label": "x"})
+    patches.undo()
+    assert "__init_subclass__" not in vars(base)
+    types.new_class("Last", (base,))
+    assert seen == [later]

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
-from spanloom.dspy._candidates import hash_with
+from spanloom.dspy._candidates import hash_with, instructions_of
 from spanloom.dspy._outcomes import FULL, MINIBATCH, add_candidate, summarise
 from spanloom.dspy._scopes import Compile, enclosing
 from spanloom.dspy._scores import number
@@ -34,14 +34,20 @@ def _wrap_optimize(telemetry: Telemetry, original: Callable[..., Any]) -> Callab
 
     @functools.wraps(original)
     def optimize(*args: Any, **kwargs: Any) -> Any:
-        scope = enclosing(Compile) if telemetry.enabled else None
-        if isinstance(scope, Compile) and scope.recording:
+        watch = _watch(telemetry)
+        given = kwargs.get(_CALLBACKS)
+        if watch is not None and (given is None or isinstance(given, (list, tuple))):
             # The caller's list is his.
-            given = kwargs.get(_CALLBACKS)
-            kwargs = {**kwargs, _CALLBACKS: [*(given or ()), _Watch(scope)]}
+            kwargs = {**kwargs, _CALLBACKS: [*cast("Sequence[Any]", given or ()), watch]}
         return original(*args, **kwargs)
 
     return optimize
+
+
+@guarded("dspy.gepa")
+def _watch(telemetry: Telemetry) -> _Watch | None:
+    scope = enclosing(Compile) if telemetry.enabled else None
+    return _Watch(scope) if isinstance(scope, Compile) and scope.recording else None
 
 
 class _Watch:
@@ -49,27 +55,51 @@ class _Watch:
 
     def __init__(self, scope: Compile) -> None:
         self._scope = scope
-        self._scores: list[tuple[int, float | None]] = []
-        # What was proposed last: its fate follows.
-        self._proposed: dict[str, str] = {}
+        # A proposal is a change of its parent; who is rejected is told by the iteration only.
+        self._parent: Mapping[str, str] = {}
+        self._iteration: object = None
+        self._proposed: Mapping[str, str] = {}
+        self._merged: Mapping[str, str] = {}
+
+    @guarded("dspy.gepa.parent")
+    def on_proposal_start(self, event: _Event) -> None:
+        """The candidate that is to be changed."""
+        self._parent = event["parent_candidate"]
 
     @guarded("dspy.gepa.proposal")
     def on_proposal_end(self, event: _Event) -> None:
-        """New instructions for some of the predictors."""
-        self._proposed = dict(event["new_instructions"])
+        """New instructions for some of its predictors; of several proposals in one iteration none is known again."""
+        is_only = event["iteration"] != self._iteration
+        self._iteration = event["iteration"]
+        self._proposed = {**self._parent, **event["new_instructions"]} if is_only else {}
 
     @guarded("dspy.gepa.rejected")
     def on_candidate_rejected(self, event: _Event) -> None:
         """A proposal that was no better on its minibatch."""
+        is_this = event["iteration"] == self._iteration
+        self._reject(event, self._proposed if is_this else {}, number(event.get("new_score")))
+
+    @guarded("dspy.gepa.merge")
+    def on_merge_attempted(self, event: _Event) -> None:
+        """What two candidates make together."""
+        self._merged = event["merged_candidate"]
+
+    @guarded("dspy.gepa.merge_rejected")
+    def on_merge_rejected(self, event: _Event) -> None:
+        """A merge that was worse than both; its score is in the reason only."""
+        self._reject(event, self._merged, None)
+
+    def _reject(self, event: _Event, instructions: Mapping[str, str], score: float | None) -> None:
         reason = event.get("reason")
         details = {
             DSpy.CANDIDATE_OUTCOME: REJECTED,
             DSpy.ITERATION: _whole(event.get("iteration")),
-            DSpy.CANDIDATE_SCORE: number(event.get("new_score")),
+            DSpy.CANDIDATE_SCORE: score,
             DSpy.CANDIDATE_EVALUATION: MINIBATCH,
+            DSpy.CANDIDATE_PARENTS: _parents(event.get("parent_ids")),
             DSpy.CANDIDATE_REASON: reason[:_MAX_REASON_CHARS] if isinstance(reason, str) else None,
         }
-        self._add(details, self._proposed)
+        self._add(details, instructions)
 
     @guarded("dspy.gepa.evaluated")
     def on_valset_evaluated(self, event: _Event) -> None:
@@ -77,7 +107,6 @@ class _Watch:
         index, score = _whole(event.get("candidate_idx")), number(event.get("average_score"))
         if index is None:
             return
-        self._scores.append((index, score))
         details = {
             DSpy.CANDIDATE_OUTCOME: ACCEPTED,
             DSpy.ITERATION: _whole(event.get("iteration")),
@@ -90,15 +119,20 @@ class _Watch:
 
     @guarded("dspy.gepa.end")
     def on_optimization_end(self, event: _Event) -> None:
-        """The winner, and what it took."""
-        summarise(self._scope, self._scores, event.get("total_metric_calls"))
-        best = _whole(event.get("best_candidate_idx"))
-        if best is not None:
-            self._scope.attributes[DSpy.COMPILE_BEST] = best
+        """The winner, and what it took: of the engine's state, which a resumed run has from its folder."""
+        # The scores that GEPA's own result is made of.
+        scores = enumerate(event["final_state"].program_full_scores_val_set)
+        summarise(self._scope, [(index, number(one)) for index, one in scores], event.get("total_metric_calls"))
 
     def _add(self, details: Mapping[str, Any], instructions: Mapping[str, str]) -> None:
-        found = hash_with(self._scope.student, instructions) if instructions else ""
-        add_candidate(self._scope, {**details, DSpy.CANDIDATE_HASH: found or None}, lambda: dict(instructions))
+        told = {**details, DSpy.CANDIDATE_HASH: self._hash(instructions)}
+        add_candidate(self._scope, told, lambda: dict(instructions) or None)
+
+    def _hash(self, instructions: Mapping[str, str]) -> str | None:
+        """Not of a candidate with parts that are no instructions: the code of a ``Flex``."""
+        student = self._scope.student
+        is_known = instructions and instructions.keys() <= instructions_of(student).keys()
+        return hash_with(student, instructions) or None if is_known else None
 
 
 def _whole(value: Any) -> int | None:

@@ -41,8 +41,9 @@ def begin(peers: Peers, telemetry: Telemetry, lm: Any, args: tuple[Any, ...], kw
     inference = LMCall(telemetry, operation, model, peer, lm)
     with guard("dspy.lm.request"):
         inference.propagates = peers.trusts(peer.address, peer.port)
-        inference.attributes[DSpy.LM_CLASS] = kind.__name__
-        _read(inference, args, kwargs, merged)
+        if inference.recording:
+            inference.attributes[DSpy.LM_CLASS] = kind.__name__
+            _read(inference, args, kwargs, merged)
     return inference
 
 

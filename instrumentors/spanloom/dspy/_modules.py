@@ -12,7 +12,7 @@ from spanloom.dspy._scopes import enclosing_module, is_resubmitted
 from spanloom.dspy._settings import ALL, COLLAPSED, NONE, Settings
 from spanloom.dspy._signatures import described
 from spanloom.dspy._wrap import both
-from spanloom.genai import Step, Target, Telemetry, Workflow, current, guard, guarded, is_suppressed
+from spanloom.genai import Invocation, Step, Target, Telemetry, Workflow, current, guard, guarded, is_suppressed
 from spanloom.semconv import DSpy
 
 _SETTINGS = ("config", "demos", "lm", "new_signature", "signature")
@@ -35,26 +35,24 @@ def begin(
     kind = _agents.kind_of(module)
     if modules == NONE and kind is None:
         return None
-    around = enclosing_module(current())
+    innermost = current()
+    around = enclosing_module(innermost)
     if modules == COLLAPSED and around is not None and _inner_of(around.owner) is module:
         return None
     name = type(module).__name__
-    details: dict[str, Any] = {DSpy.MODULE: name}
     path = None
-    with guard("dspy.module.details"):
-        details.update(_details(module, modules))
+    with guard("dspy.module.path"):
         path = _path(around, module)
-    if path is not None:
-        details[DSpy.MODULE_PATH] = path
-    if is_resubmitted(current()):
-        details[DSpy.PARALLEL_RESUBMITTED] = True
     step: Step
     if kind is not None:
-        step = _agents.LoopAgent(telemetry, name, module, details, _agents.limit_of(module, kwargs))
+        step = _agents.LoopAgent(telemetry, name, module, {}, _agents.limit_of(module, kwargs))
     elif around is None:
-        step = Workflow(telemetry, name, module, details)
+        step = Workflow(telemetry, name, module, {})
     else:
-        step = _Part(telemetry, f"{name} {path}" if path else name, module, details)
+        step = _Part(telemetry, f"{name} {path}" if path else name, module, {})
+    if step.recording:
+        with guard("dspy.module.details"):
+            step.attributes.update(_details(module, name, path, innermost, modules))
     if step.captures_content:
         given = _inputs(module, args, kwargs)
         step.content = {DSpy.INPUTS: lambda: given}
@@ -111,7 +109,14 @@ def _inner_of(module: Any) -> Any:
     return own(module).get(_INNER) if is_wrapper else None
 
 
-def _details(module: Any, modules: str) -> Iterator[tuple[str, Any]]:
+def _details(
+    module: Any, name: str, path: str | None, innermost: Invocation | None, modules: str
+) -> Iterator[tuple[str, Any]]:
+    yield DSpy.MODULE, name
+    if path is not None:
+        yield DSpy.MODULE_PATH, path
+    if is_resubmitted(innermost):
+        yield DSpy.PARALLEL_RESUBMITTED, True
     mine = own(module)
     if mine.get("_compiled") is True:
         yield DSpy.MODULE_COMPILED, True

@@ -24,7 +24,7 @@ INFERENCE_SPAN_KEY = "opentelemetry.genai.inference_span"
 
 def current(context: Context | None = None) -> Invocation | None:
     """The innermost invocation of ours that is active here, whichever thread or task this is."""
-    return cast("Invocation | None", otel.get_value(_CURRENT, context))
+    return cast("Invocation | None", (otel.get_current() if context is None else context).get(_CURRENT))
 
 
 def inside(invocation: Invocation, span: Span, context: Context, is_inference: bool, claim: str) -> Context:

@@ -22,6 +22,8 @@ from spanloom.genai._guard import guard
 Wrap = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 _log = logging.getLogger("spanloom")
+# What every class has that defines none of its own; it is no plain function.
+_INIT_SUBCLASS = object.__dict__["__init_subclass__"]
 
 
 class Target:
@@ -144,6 +146,8 @@ def _replaced(module: ModuleType, target: Target) -> _Applied | None:
                 "spanloom: %s has no %s, so nothing of it is recorded%s", target.module, target.path, target.named
             )
         return None
+    if original is _INIT_SUBCLASS:
+        original = _init_subclass_of(owner)
     kind: Any = type(cast("object", original))
     unbound = kind in (staticmethod, classmethod)
     function: Any = original.__func__ if unbound else original
@@ -157,3 +161,13 @@ def _replaced(module: ModuleType, target: Target) -> _Applied | None:
     if wrapped is function:
         return None
     return _Applied(owner, name, original, kind(wrapped) if unbound else wrapped, name not in owner.__dict__)
+
+
+def _init_subclass_of(owner: Any) -> Any:
+    """What a class does that defines no ``__init_subclass__``, as a function that can be wrapped."""
+
+    def __init_subclass__(cls: Any, **kwargs: Any) -> None:  # noqa: N807 - it stands for that one
+        handed_on: Any = cast("Any", super)(owner, cls)
+        handed_on.__init_subclass__(**kwargs)
+
+    return classmethod(__init_subclass__)

@@ -19,7 +19,7 @@ from tests.dspy.sections._stage import Section, Stage
 
 OURS = "/instrumentors/spanloom/"
 # What a clock, an address in memory, a free port or random bytes decide.
-_VOLATILE = ("uuid", "timestamp", "predict_id", "total_wall_clock_time", "response_id")
+_VOLATILE = ("created", "uuid", "timestamp", "predict_id", "total_wall_clock_time", "response_id")
 _ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}|127\.0\.0\.1:\d+|\d{4}-\d\d-\d\dT[\d:.]+")
 
 
@@ -41,11 +41,19 @@ def shot(section: Section, stage: Stage) -> dict[str, Any]:
         "cache keys": sorted(dspy.cache.memory_cache),
         "log": records,
         "printed": [one for one in _ADDRESS.sub("<>", printed.getvalue()).splitlines() if "%|" not in one],
-        "warnings": [(one.category.__name__, str(one.message), one.filename, one.lineno) for one in warned],
+        "warnings": [
+            (one.category.__name__, str(one.message), one.filename, one.lineno) for one in warned if _counts(one)
+        ],
         "billed": stage.tokens,
     }
     free = ("prompts", "requests", "log", "printed", "warnings") if section.any_order else ()
     return {name: sorted(row, key=repr) if name in free else row for name, row in rows.items()}
+
+
+def _counts(warned: warnings.WarningMessage) -> bool:
+    """Not what LiteLLM and others say once in a process, or of their own connections, whoever is there to hear it."""
+    in_library = "site-packages" in warned.filename and "/dspy/" not in warned.filename
+    return not in_library and warned.category is not ResourceWarning
 
 
 @contextmanager
