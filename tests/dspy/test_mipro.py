@@ -26,13 +26,14 @@ class Varying:
         return (next(self.calls) * 37 % 101) / 101
 
 
-def compiled(minibatch, metric=None, trials=7):
+def compiled(minibatch, metric=None, trials=7, program=None, **settings):
     """The program, with two sets of demos and two instructions to choose from."""
     models = {"prompt_model": answers(), "task_model": answers()}
-    one = dspy.MIPROv2(metric=metric or Varying(), auto=None, num_candidates=2, num_threads=1, **models)
+    one = dspy.MIPROv2(metric=metric or Varying(), auto=None, num_candidates=2, num_threads=1, **models, **settings)
     with dspy.context(lm=answers()):
         return one.compile(
-            dspy.Predict("question -> answer"), trainset=TRAIN, valset=TRAIN, num_trials=trials, minibatch=minibatch,
+            program or dspy.Predict("question -> answer"),
+            trainset=TRAIN, valset=TRAIN, num_trials=trials, minibatch=minibatch,
             minibatch_size=2, minibatch_full_eval_steps=3, max_bootstrapped_demos=1, max_labeled_demos=1,
             program_aware_proposer=False, data_aware_proposer=False, tip_aware_proposer=False,
         )  # fmt: skip
@@ -97,4 +98,16 @@ def test_an_end_in_the_middle(recorder):
         compiled(False, interrupted)
     told = recorder.named("dspy.compile MIPROv2").attributes
     assert told["error.type"] == "KeyboardInterrupt"
+    assert not {"dspy.compile.score", "dspy.compile.best", "dspy.compile.candidates"} & told.keys()
+
+
+def test_a_run_without_statistics(recorder, plugin):
+    """It attaches nothing: what the program has of an earlier run is not told as this one's."""
+    plugin.uninstrument()
+    earlier = compiled(False)
+    plugin.instrument(**recorder.providers)
+    program = compiled(False, program=earlier, track_stats=False)
+    assert program.trial_logs.keys() == earlier.trial_logs.keys()
+    assert candidates(recorder, "full") == []
+    told = recorder.named("dspy.compile MIPROv2").attributes
     assert not {"dspy.compile.score", "dspy.compile.best", "dspy.compile.candidates"} & told.keys()

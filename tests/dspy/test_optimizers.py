@@ -254,3 +254,35 @@ def test_a_method_that_was_replaced(recorder):
     plugin.uninstrument()
     assert vars(Replaced)["compile"] is theirs
     assert recorder.spans == []
+
+
+class Judge:
+    """A metric that is an object."""
+
+    def __call__(self, example, prediction):
+        return 1.0
+
+    def again(self, example, prediction):
+        return 1.0
+
+
+@pytest.mark.usefixtures("plugin")
+def test_settings_and_sizes(recorder):
+    """Data by position has a size, metrics have names, and no secret is told under any of its names."""
+
+    class Mine(Teleprompter):
+        def __init__(self):
+            self.metric, self.other_metric, self.third = Judge(), Judge().again, metric
+            self.authorization, self.passwd, self.store = "Bearer secret", "secret", "postgres://me:secret@host/db"
+            self.docs = "https://dspy.ai"
+            self.metric_threshold = None
+
+        def compile(self, student, trainset, valset=None):
+            return student
+
+    Mine().compile(dspy.Predict(PLAIN), TRAIN, TRAIN[:1])
+    told = recorder.span.attributes
+    assert json.loads(told["dspy.compile.config"]) == {
+        "metric": "Judge", "other_metric": "again", "third": "metric", "docs": "https://dspy.ai",
+    }  # fmt: skip
+    assert (told["dspy.compile.trainset.size"], told["dspy.compile.valset.size"]) == (4, 1)

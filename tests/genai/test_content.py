@@ -163,3 +163,10 @@ def test_text_of_anything():
     """`str()`, or the name of the type."""
     assert as_text(1) == "1"
     assert as_text(Raising()) == "<Raising>"
+
+
+def test_a_lone_surrogate_does_not_lift_the_limit():
+    """Escaped for its sake, the rest of the text would be six times as long."""
+    text = json_text([{"role": "user", "parts": [{"type": "text", "content": "ü" * 100_000 + "\ud83d"}]}], 262_144)
+    assert len(text.encode()) <= 262_144
+    assert json.loads(text)

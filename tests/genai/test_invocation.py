@@ -12,6 +12,7 @@ from opentelemetry import context as otel
 from opentelemetry import trace
 
 from spanloom.genai import Inference, current, error_type
+from spanloom.genai.hooks import add_finisher, add_gate
 from tests._support.spans import outline
 from tests.genai._make import KINDS, inference, telemetry
 
@@ -293,3 +294,22 @@ def test_a_failure_that_may_quote_a_secret(recorder, content):
     one.fail(ValueError("the key sk-123"))
     assert recorder.span.status.description is None
     assert "sk-123" not in str(recorder.events[0].log_record.attributes)
+
+
+def test_ctrl_c_in_our_own_end_costs_no_span(recorder):
+    """It passes, and the span has ended and the call is counted all the same; in a gate, too."""
+
+    def interrupts(call):
+        raise KeyboardInterrupt
+
+    of = telemetry(recorder)
+    remove = add_finisher(interrupts)
+    with pytest.raises(KeyboardInterrupt):
+        inference(of).stop()
+    remove()
+    remove = add_gate(interrupts)
+    with pytest.raises(KeyboardInterrupt), inference(of):
+        raise AssertionError("the call is not made")
+    remove()
+    assert [span.status.status_code.name for span in recorder.spans] == ["UNSET", "ERROR"]
+    assert recorder.total("gen_ai.client.inference.duration") == 2

@@ -665,3 +665,19 @@ def test_a_result_that_is_only_looked_at(recorder):
     watch.fail(ValueError())
     assert status(recorder) == ("UNSET", None)
     assert "parse" not in vars(result)
+
+
+def test_a_histogram_of_chunks_does_not_fix_what_is_known_later(recorder, monkeypatch):
+    """A stream that fails has its error on the duration, whether chunks are measured or not."""
+    monkeypatch.setenv("SPANLOOM_CHUNK_HISTOGRAM", "1")
+    call = inference(telemetry(recorder))
+    watch = StreamWatch(call, lambda chunk: None, lambda whole: None)
+
+    def chunks():
+        yield from (1, 2)
+        raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        list(watch.iterate(chunks()))
+    (point,) = recorder.points("gen_ai.client.inference.duration")
+    assert point.attributes["error.type"] == "TimeoutError"

@@ -119,3 +119,13 @@ def test_each_generation_is_there(everything):
     for name, old in OLD_ATTRIBUTES.items():
         assert (name in names) == ("current" in modes()), name
         assert (old in names) == ("old" in modes()), old
+
+
+def test_no_call_is_counted_twice(everything):
+    """One record of each instrument for a call: the embeddings' duration has the same name in both generations."""
+    counts = {
+        point.attributes[GenAI.OPERATION_NAME]: point.count
+        for point in everything.points(metrics.OPERATION_DURATION.name)
+        if "error.type" not in point.attributes
+    }
+    assert counts["embeddings"] == 1

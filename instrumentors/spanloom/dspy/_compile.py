@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import sys
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from types import FunctionType
+from types import FunctionType, MethodType
 from typing import Any, cast
 
 from spanloom.dspy import _gepa, _outcomes
@@ -41,7 +42,7 @@ _OPTIMIZERS = (
 _METHOD = "compile"
 _MAX_CONFIG_BYTES = 4096
 _MAX_TEXT_CHARS = 128
-_SECRETS = ("key", "token", "secret", "password")
+_SECRETS = ("auth", "cookie", "credential", "key", "passw", "pwd", "secret", "token")
 # Optimizers of the application's own that exist when we start, or are defined later.
 _MAX_ADOPTED = 256
 _adopted: list[tuple[weakref.ref[Any], Any, Any]] = []
@@ -68,7 +69,7 @@ def begin(telemetry: Telemetry, optimizer: Any, args: tuple[Any, ...], kwargs: d
     with guard("dspy.compile.details"):
         scope.student = args[0] if args else kwargs.get("student")
         if scope.recording:
-            scope.attributes.update(_details(optimizer, kwargs))
+            scope.attributes.update(_details(optimizer, _by_name(optimizer, args, kwargs)))
     return scope
 
 
@@ -81,15 +82,22 @@ def conclude(scope: Compile, result: Any) -> Any:
     return result
 
 
-def _details(optimizer: Any, kwargs: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def _by_name(optimizer: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """What was given; an optimizer of the application's own may take its data by position."""
+    kind = cast("Any", type(optimizer))
+    names = list(inspect.signature(kind.compile).parameters)[1:] if args[1:] else ()
+    return {**dict(zip(names, args, strict=False)), **kwargs}
+
+
+def _details(optimizer: Any, given: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     stated: dict[str, Any] = optimizer.__dict__
     config = {key: told for key, value in stated.items() if (told := _plain(key, value)) is not None}
     if config:
         yield DSpy.COMPILE_CONFIG, json_text(config, _MAX_CONFIG_BYTES)
     for key, name in (("trainset", DSpy.COMPILE_TRAINSET_SIZE), ("valset", DSpy.COMPILE_VALSET_SIZE)):
-        given = kwargs.get(key)
-        if isinstance(given, (list, tuple)):
-            yield name, len(cast("list[Any]", given))
+        data = given.get(key)
+        if isinstance(data, (list, tuple)):
+            yield name, len(cast("list[Any]", data))
 
 
 def _plain(key: str, value: Any) -> Any:
@@ -97,14 +105,16 @@ def _plain(key: str, value: Any) -> Any:
     if isinstance(value, (bool, int, float)):
         return value
     if isinstance(value, str):
-        secret = any(word in key.lower() for word in _SECRETS)
+        # An address may hold a password.
+        secret = any(word in key.lower() for word in _SECRETS) or ("://" in value and "@" in value)
         return None if secret or len(value) > _MAX_TEXT_CHARS else value
-    if isinstance(value, FunctionType):
+    if isinstance(value, (FunctionType, MethodType)):
         return value.__name__
     kind = cast("type[object]", type(value))
     if any(one.__name__ == "BaseLM" for one in kind.__mro__):
         return f"{kind.__name__}({value.__dict__.get('model')})"
-    return None
+    # A metric that is an object.
+    return kind.__name__ if "metric" in key and callable(value) else None
 
 
 # Optimizers that DSPy does not bring.

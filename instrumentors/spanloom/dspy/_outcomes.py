@@ -96,7 +96,8 @@ def _candidate(index: int, score: float | None, evaluation: str | None, program:
 def _trials(scope: Compile, result: Any) -> _Rows:
     """MIPROv2's ``trial_logs``: by number, with scores, what was chosen, and the calls so far."""
     logs = _stated(result, "trial_logs")
-    if not isinstance(logs, dict):
+    # Without statistics it attaches nothing, and what is there is of an earlier run.
+    if not isinstance(logs, dict) or vars(scope.optimizer).get("track_stats") is False:
         return []
     rows: _Rows = []
     calls = 0

@@ -102,7 +102,14 @@ class ClientCall(Invocation):
 
     def __enter__(self) -> None:
         if _registry.gates:
-            self._ask()
+            asked = False
+            try:
+                self._ask()
+                asked = True
+            finally:
+                # Ctrl-C in a gate: the call is never made, and its span ends all the same.
+                if not asked:
+                    self.fail_as(Error.OTHER)
         super().__enter__()
 
     def _ask(self) -> None:
@@ -110,7 +117,7 @@ class ClientCall(Invocation):
         for gate in _registry.gates:
             with guard("genai.gate"):
                 refusal = gate(self)
-                if refusal is not None:
+                if isinstance(refusal, BaseException):
                     break
         else:
             return
@@ -132,7 +139,9 @@ class ClientCall(Invocation):
 
     @property
     def metric_attributes(self) -> Mapping[str, Any]:
-        """Low-cardinality attributes of every record of this call; made at its end, once."""
+        """Low-cardinality attributes of every record of this call; made at its end, once. Before it they may change."""
+        if not self.ended:
+            return self._describe()
         if self._metric_attributes is None:
             self._metric_attributes = self._describe()
         return self._metric_attributes
@@ -140,7 +149,7 @@ class ClientCall(Invocation):
     def _describe(self) -> dict[str, Any]:
         rows = dict(self._identity)
         if self.error_type is not None:
-            rows[Error.TYPE] = self.error_type
+            rows[Error.TYPE] = encodable(self.error_type)
         return rows
 
     def _record(self, duration_s: float) -> None:
@@ -314,11 +323,16 @@ class ModelCall(ClientCall):
             return self.metric_attributes
         return {name: value for name, value in self.metric_attributes.items() if name != Error.TYPE}
 
+    def _has_old_duration(self) -> bool:
+        """Whether the older name of its duration is another one, or the current one is not written."""
+        return self.telemetry.spelling is not None and self.telemetry.spelling.instead
+
     def _record_old(self, duration_s: float, usage: Usage | None) -> None:
         """The metrics of v1.41."""
         old, context, attributes = self.telemetry.old, self._context, self.metric_attributes
         assert old is not None
-        old.operation_duration.record(duration_s, attributes, context)
+        if self._has_old_duration():
+            old.operation_duration.record(duration_s, attributes, context)
         if self.first_chunk_s is not None:
             old.time_to_first_chunk.record(self.first_chunk_s, self._counted(), context)
         if usage is None:
@@ -332,6 +346,9 @@ class Inference(ModelCall):
     """One inference with all its retries; ``operation`` is ``chat``, ``text_completion`` or ``generate_content``."""
 
     __slots__ = ()
+
+    def _has_old_duration(self) -> bool:
+        return True
 
     def _record_time(self, duration_s: float, attributes: Mapping[str, Any]) -> None:
         telemetry, context = self.telemetry, self._context
@@ -388,7 +405,7 @@ class FetchResponse(ClientCall):
         # Ids are not for metrics.
         rows.pop(GenAI.RESPONSE_ID, None)
         if self.response_model is not None:
-            rows[GenAI.RESPONSE_MODEL] = self.response_model
+            rows[GenAI.RESPONSE_MODEL] = encodable(self.response_model)
         return rows
 
 

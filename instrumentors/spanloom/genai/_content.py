@@ -63,7 +63,8 @@ def json_text(value: Any, max_bytes: int | None = None) -> str:
     # A character has at most four bytes.
     if max_bytes is None or len(text) * 4 <= max_bytes or _size(text) <= max_bytes:
         return text
-    return _dumped(within(plain(value), max_bytes))
+    # Without lone surrogates: text that is escaped for one of them would be six times as long.
+    return _dumped(within(_exportable(plain(value)), max_bytes))
 
 
 def _size(text: str) -> int:

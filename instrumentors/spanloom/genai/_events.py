@@ -47,6 +47,7 @@ def emit_exception(logger: Logger, error: BaseException, kind: str, context: Con
     attributes: dict[str, Any] = {Exceptions.TYPE: kind, Exceptions.STACKTRACE: _stack(error, kind, with_text)}
     if with_text:
         attributes[Exceptions.MESSAGE] = as_text(error)[:_MAX_MESSAGE_CHARS]
+    make_encodable(attributes)
     logger.emit(LogRecord(event_name=Event.EXCEPTION, severity_number=severity, context=context, attributes=attributes))
 
 

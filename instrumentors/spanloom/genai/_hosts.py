@@ -65,5 +65,12 @@ def _names_host(host: str) -> bool:
     return bool(name) and name.count(":") <= 1 and not any(letter in name for letter in "*/@= \t")
 
 
+_told: set[tuple[str, str]] = set()
+
+
 def _refuse(setting: str, item: str, wanted: str) -> None:
+    """Once, whichever plugins read the setting."""
+    if (setting, item) in _told:
+        return
+    _told.add((setting, item))
     _log.warning("spanloom: %s: %r is no host and is left out; write it like %s", setting, item, wanted)

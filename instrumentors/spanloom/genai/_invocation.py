@@ -153,14 +153,16 @@ class Invocation:
         except IndexError:
             return
         duration_s = self.elapsed_s()
-        # Each step on its own: a fault in one may cost its attributes, never the end of the span.
-        if kind is not None:
-            attempt("genai.status", self._mark, kind, error)
-        attempt("genai.finish", self._finish)
-        if self.recording:
-            attempt("genai.attributes", self._write)
-        attempt("genai.end", self.span.end)
-        attempt("genai.metrics", self._record, duration_s)
+        # Each step on its own: a fault in one may cost its attributes, never the end of the span. Ctrl-C may come, too.
+        try:
+            if kind is not None:
+                attempt("genai.status", self._mark, kind, error)
+            attempt("genai.finish", self._finish)
+            if self.recording:
+                attempt("genai.attributes", self._write)
+        finally:
+            attempt("genai.end", self.span.end)
+            attempt("genai.metrics", self._record, duration_s)
         if isinstance(error, BaseException):
             attempt("genai.exception_event", self._tell_exception, error)
         # The context refers to us: without it, what the call was given is freed now, not by a later collection.

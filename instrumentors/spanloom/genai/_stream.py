@@ -162,7 +162,7 @@ class StreamWatch(Generic[T]):
                     self._most_s = gap
                 self._last = now
                 self._chunks += 1
-                if self._began == 0.0 or self._histogram is not None:
+                if self._began == 0.0 or self._histogram:
                     self._note(now, gap)
                 attempt("genai.stream.chunk", take, chunk)
                 yield chunk
@@ -179,7 +179,7 @@ class StreamWatch(Generic[T]):
                     self._most_s = gap
                 self._last = now
                 self._chunks += 1
-                if self._began == 0.0 or self._histogram is not None:
+                if self._began == 0.0 or self._histogram:
                     self._note(now, gap)
                 attempt("genai.stream.chunk", take, chunk)
                 yield chunk
@@ -190,8 +190,13 @@ class StreamWatch(Generic[T]):
             self._began = now
             if isinstance(self._call, ModelCall):
                 self._call.first_chunk_s = self._call.elapsed_s()
-        elif self._histogram is not None:
-            attempt("genai.stream.histogram", self._histogram.record, gap, self._call.metric_attributes)
+        elif self._histogram:
+            attempt("genai.stream.histogram", self._record_gap, gap)
+
+    def _record_gap(self, gap: float) -> None:
+        attributes = self._call.metric_attributes
+        for one in self._histogram:
+            one.record(gap, attributes)
 
     def complete(self) -> None:
         """The stream was read to its end."""

@@ -67,9 +67,13 @@ class Telemetry:
         self.time_to_first_chunk = _histogram(meter, specs.TIME_TO_FIRST_CHUNK)
         # One record a chunk costs more than the chunk.
         chunks = semconv.flag("SPANLOOM_CHUNK_HISTOGRAM")
-        older = self.spelling is not None and self.spelling.instead
-        per_chunk = specs.OLD_TIME_PER_OUTPUT_CHUNK if older else specs.TIME_PER_OUTPUT_CHUNK
-        self.time_per_output_chunk = _histogram(meter, per_chunk) if chunks else None
+        # One instrument for each generation of names that is written.
+        names: list[MetricSpec] = []
+        if self.spelling is None or not self.spelling.instead:
+            names.append(specs.TIME_PER_OUTPUT_CHUNK)
+        if self.spelling is not None:
+            names.append(specs.OLD_TIME_PER_OUTPUT_CHUNK)
+        self.time_per_output_chunk = tuple(_histogram(meter, one) for one in names) if chunks else ()
         self.operation_input_tokens = _histogram(meter, specs.OPERATION_INPUT_TOKENS)
         self.operation_output_tokens = _histogram(meter, specs.OPERATION_OUTPUT_TOKENS)
         self.tool_duration = _histogram(meter, specs.TOOL_DURATION)
