@@ -231,3 +231,49 @@ def test_a_reported_failure_has_a_type_and_no_exception(recorder, content):
     assert recorder.span.attributes["error.type"] == "server_error"
     assert recorder.span.status.description == "it broke"
     assert recorder.events == []
+
+
+def test_it_decorates_functions_and_coroutine_functions(recorder, monkeypatch):
+    """The block is around the body, however it runs; a generator's author is told what to write."""
+    monkeypatch.setenv(CONTENT_VARIABLE, "SPAN_ONLY")
+    of = telemetry(recorder)
+
+    @content(False)
+    def plain():
+        call(of)
+
+    @content(False)
+    async def awaited():
+        await asyncio.sleep(0)
+        call(of)
+
+    plain()
+    assert places(recorder) == (False, False)
+    asyncio.run(awaited())
+    assert places(recorder) == (False, False)
+    with pytest.raises(TypeError, match="inside"):
+
+        @content(False)
+        def lines():
+            yield 1
+
+
+def test_a_generator_that_is_left_takes_its_block_along(recorder, caplog):
+    """The reader's own calls are as they were, and nothing is logged."""
+    of = telemetry(recorder)
+
+    async def lines():
+        with content(True):
+            yield 1
+            yield 2
+
+    async def program():
+        stream = lines()
+        async for _ in stream:
+            break
+        await asyncio.create_task(stream.aclose())
+        call(of)
+
+    asyncio.run(program())
+    assert places(recorder) == (False, False)
+    assert not caplog.records

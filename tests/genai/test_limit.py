@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import random
 
+import jsonschema
 import pytest
 
 from spanloom.genai._content import as_plain, json_text
 from spanloom.genai._limit import json_bytes, within
+from tests._support.registry import DATA
 
 
 def message(text, role="user"):
@@ -115,3 +117,32 @@ def test_any_shape_fits_and_stays_json(seed):
     text = json_text(value, limit)
     assert len(text.encode()) <= limit
     json.loads(text)
+
+
+MESSAGES = "gen-ai-input-messages.json"
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [{"type": "tool_call_response", "id": "c", "response": [0.123456789] * 40_000}],
+        [{"type": "tool_call", "id": "c", "name": "f", "arguments": {"rows": [[1, 2, 3]] * 40_000}}],
+        [{"type": "text", "content": "x"}] * 20_000,
+    ],
+)
+def test_a_cut_message_is_still_a_message(parts):
+    """Large values that are no text, and very many parts: the list stays a list of messages by the schema."""
+    told = [{"role": "user", "parts": [{"type": "text", "content": "q"}]}, {"role": "tool", "parts": parts}]
+    cut = within(told, 100_000)
+    assert json_bytes(cut) <= 100_000
+    jsonschema.validate(cut, json.loads((DATA / MESSAGES).read_text(encoding="utf-8")))
+    assert cut[0] == told[0]
+    assert cut[1]["role"] == "tool"
+
+
+def test_tools_that_are_left_out_are_marked_as_a_tool():
+    """A definition has a type and a name."""
+    tools = [{"type": "function", "name": f"tool_{at}"} for at in range(20_000)]
+    cut = within(tools, 10_000)
+    assert json_bytes(cut) <= 10_000
+    assert all(one.keys() == {"type", "name"} for one in cut)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
+import functools
+import inspect
+import sys
+import threading
+from collections.abc import Callable
+from contextvars import Token
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast
 
 from opentelemetry import context as otel
 
@@ -13,6 +17,9 @@ from spanloom import semconv
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 # Flags.
 NOWHERE: Final = 0
@@ -36,15 +43,19 @@ def configured() -> int:
     return _MODES[semconv.choice_of(_VARIABLE)]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class _Override:
     """One ``content(...)`` block. ``client`` is None where it holds for every call."""
 
     capture: int
     client: Any
     outer: _Override | None
+    # True for one that could not be taken out of the context where it was put.
+    is_over: bool = False
 
     def holds_for(self, owner: object) -> bool:
+        if self.is_over:
+            return False
         return self.client is None or self.client is owner or _same_connection(self.client, owner)
 
 
@@ -64,23 +75,68 @@ def capture_for(default: int, owner: object, context: Context) -> int:
     return default
 
 
-@contextmanager
-def content(mode: str | bool, *, client: object = None) -> Generator[None]:
+def _here() -> object:
+    """The thread, and the task in it: who has a context of his own."""
+    asyncio = sys.modules.get("asyncio")
+    try:
+        task = asyncio.current_task() if asyncio is not None else None
+    except RuntimeError:  # no event loop runs here
+        task = None
+    return threading.get_ident(), task
+
+
+class content:  # noqa: N801 - read as a statement: `with content(...):`
     """Write message content elsewhere than the process does, or not at all, for the calls begun in this block.
 
     ``mode`` is ``NO_CONTENT``, ``SPAN_ONLY``, ``EVENT_ONLY`` or ``SPAN_AND_EVENT`` (as
     ``OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT`` has them), ``True`` for spans or ``False`` for nothing. With
     ``client`` only that client's calls are meant, its copies (``with_options``) included. Blocks nest; the innermost
-    wins. It is carried by the OpenTelemetry context: into tasks, and into the threads of DSPy.
+    wins. It is carried by the OpenTelemetry context: into tasks, and into the threads of DSPy. It decorates functions
+    and coroutine functions, too.
 
-    Raises ``ValueError`` for any other mode.
+    Raises ``ValueError`` for any other mode, ``TypeError`` where it decorates a generator function.
     """
-    chosen = _MODES.get(str(mode).upper())
-    if chosen is None:
-        raise ValueError(f"content(): {mode!r} is none of {', '.join(_MODES)}; give one of these, or True or False")
-    outer: Any = otel.get_value(_KEY)
-    token = otel.attach(otel.set_value(_KEY, _Override(chosen, client, outer)))
-    try:
-        yield
-    finally:
-        otel.detach(token)
+
+    def __init__(self, mode: str | bool, *, client: object = None) -> None:
+        chosen = _MODES.get(str(mode).upper())
+        if chosen is None:
+            raise ValueError(f"content(): {mode!r} is none of {', '.join(_MODES)}; give one of these, or True or False")
+        self._mode = mode
+        self._capture = chosen
+        self._client = client
+        # One object may be entered again inside itself.
+        self._entered: list[tuple[_Override, Token[Context], object]] = []
+
+    def __enter__(self) -> None:
+        outer: Any = otel.get_value(_KEY)
+        override = _Override(self._capture, self._client, outer)
+        self._entered.append((override, otel.attach(otel.set_value(_KEY, override)), _here()))
+
+    def __exit__(self, *_: object) -> None:
+        override, token, place = self._entered.pop()
+        if otel.get_value(_KEY) is override and _here() == place:
+            otel.detach(token)
+        else:
+            # A generator that the collector or another task closes has left it in its reader's context.
+            override.is_over = True
+
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        """The same function inside such a block."""
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError("content() does not decorate generator functions; write `with content(...):` inside")
+        if inspect.iscoroutinefunction(function):
+            coroutine = cast("Callable[..., Any]", function)
+
+            @functools.wraps(function)
+            async def awaited(*args: Any, **kwargs: Any) -> Any:
+                with content(self._mode, client=self._client):
+                    return await coroutine(*args, **kwargs)
+
+            return cast("Callable[P, R]", awaited)
+
+        @functools.wraps(function)
+        def called(*args: P.args, **kwargs: P.kwargs) -> R:
+            with content(self._mode, client=self._client):
+                return function(*args, **kwargs)
+
+        return called

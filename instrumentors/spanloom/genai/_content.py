@@ -12,6 +12,8 @@ from spanloom.genai._limit import within
 from spanloom.semconv import GenAI
 
 _MAX_DEPTH: Final = 24
+# Python writes no number of more digits.
+_MAX_BITS: Final = 12_000
 _VARIABLES: Final = f"{GenAI.PROMPT_VARIABLE}."
 # Made once: `json.dumps` with options makes an encoder a call.
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
@@ -118,6 +120,8 @@ def _plain(value: Any, around: tuple[int, ...]) -> Any:
     """``around`` are the ids of the containers it stands in."""
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
+    if isinstance(value, int) and value.bit_length() > _MAX_BITS:
+        return as_text(value)
     if value is None or isinstance(value, (str, int)):
         return value
     if isinstance(value, (bytes, bytearray)):

@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 
 # A text shorter than this is not cut: its mark would be as long.
 _LEAST: Final = 64
+_PARTS: Final = "parts"
 _Size = Callable[[Any], int]
 
 
@@ -89,8 +90,10 @@ def _cut(text: str, level: int) -> str:
 def _thinned(value: Any, max_bytes: int) -> Any:
     """Fewer items of the outer list; its first and last stay as long as there is room."""
     if isinstance(value, list):
-        items = cast("list[Any]", value)
+        items = [_lighter(item, max_bytes // 4) for item in cast("list[Any]", value)]
         sizes = [json_bytes(item) + 2 for item in items]
+        if sum(sizes) <= max_bytes:
+            return items
         head, tail = _ends(sizes, max_bytes - 160)
         if head or tail:
             gone = len(items) - head - tail
@@ -98,6 +101,23 @@ def _thinned(value: Any, max_bytes: int) -> Any:
     text = json.dumps(value, ensure_ascii=False)
     # Its own JSON escapes every quote.
     return _cut(text, max(_LEAST, max_bytes // 2 - 2))
+
+
+def _lighter(item: Any, max_bytes: int) -> Any:
+    """An item whose large values are the beginning of their JSON text, and its many parts fewer: it keeps its shape."""
+    if not isinstance(item, Mapping) or json_bytes(item) <= max_bytes:
+        return cast("Any", item)
+    rows: dict[str, Any] = {}
+    for key, value in cast("Mapping[str, Any]", item).items():
+        if isinstance(value, str) or json_bytes(value) <= max_bytes:
+            rows[key] = value
+        else:
+            rows[key] = _thinned(value, max_bytes) if key == _PARTS else _as_cut_json(value, max_bytes)
+    return rows
+
+
+def _as_cut_json(value: Any, max_bytes: int) -> str:
+    return _cut(json.dumps(value, ensure_ascii=False), max(_LEAST, max_bytes // 2))
 
 
 def _ends(sizes: list[int], room: int) -> tuple[int, int]:
@@ -114,8 +134,11 @@ def _ends(sizes: list[int], room: int) -> tuple[int, int]:
 
 
 def _mark(like: Any, gone: int) -> dict[str, Any]:
-    """An item that stands for those left out, of the shape of the others: a message, or a part."""
-    text = {"type": "text", "content": f"[{gone:,} items cut]"}
-    if isinstance(like, Mapping) and "parts" in like:
-        return {"role": cast("Mapping[str, Any]", like).get("role"), "parts": [text]}
-    return text
+    """An item that stands for those left out, of the shape of the others: a message, a part, or a tool."""
+    told = f"[{gone:,} items cut]"
+    text = {"type": "text", "content": told}
+    shape: Mapping[str, Any] = cast("Mapping[str, Any]", like) if isinstance(like, Mapping) else {}
+    if _PARTS in shape:
+        return {"role": shape.get("role"), _PARTS: [text]}
+    # A tool has a name, and no content.
+    return {"type": shape.get("type"), "name": told} if "name" in shape and "content" not in shape else text
