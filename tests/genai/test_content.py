@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -11,6 +13,7 @@ import pydantic
 import pytest
 
 from spanloom.genai import as_text, json_text
+from spanloom.genai._content import as_plain
 
 
 class Colour(str, Enum):
@@ -170,3 +173,16 @@ def test_a_lone_surrogate_does_not_lift_the_limit():
     text = json_text([{"role": "user", "parts": [{"type": "text", "content": "ü" * 100_000 + "\ud83d"}]}], 262_144)
     assert len(text.encode()) <= 262_144
     assert json.loads(text)
+
+
+def test_a_picture_in_any_text_is_told_by_its_digest():
+    """A data URL of a tool's result or a program's input, nested or not; a short one, and other text, stay."""
+    raw = bytes(range(256))
+    url = f"data:image/png;base64,{base64.b64encode(raw).decode()}"
+    told = f"data:image/png;sha256={hashlib.sha256(raw).hexdigest()};bytes=256"
+    assert json.loads(json_text({"image": {"url": url}, "text": f"see {url} here"})) == {
+        "image": {"url": told},
+        "text": f"see {told} here",
+    }
+    assert as_plain({"a": [url]}, 9999) == {"a": [told]}
+    assert json_text("data:;base64,aGk=") == '"data:;base64,aGk="'

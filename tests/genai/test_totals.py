@@ -13,6 +13,7 @@ import pytest
 
 from spanloom.genai import _totals
 from spanloom.genai._totals import Contribution, Totals
+from tests._support.spans import Recorder
 from tests.genai._make import KINDS, inference, telemetry, usage
 
 
@@ -210,3 +211,25 @@ def test_roll_ups_reach_the_spans_above(recorder):
         assert {key: value for key, value in attributes.items() if "subtree" in key} == expected
     assert not [key for key in recorder.named("Predict x").attributes if "subtree" in key]
     assert not [key for span in recorder.spans if span.name == "chat m" for key in span.attributes if "subtree" in key]
+
+
+def test_what_the_collector_adds_in_between_is_published(monkeypatch):
+    """A call under another root that ends while sums are made is on that root's span, too."""
+    recorder = Recorder()
+    tracer = recorder.tracer_provider.get_tracer("theirs")
+    roots = [tracer.start_span(name) for name in ("a", "b")]
+    first, second = (_totals.RootTotals(root) for root in roots)
+    exact = _totals._exact
+
+    def collects(usd):
+        monkeypatch.setattr(_totals, "_exact", exact)
+        second.add(Contribution(input_tokens=5))
+        return exact(usd)
+
+    monkeypatch.setattr(_totals, "_exact", collects)
+    first.add(Contribution(input_tokens=3, cost_usd=0.5))
+    for root in roots:
+        root.end()
+    sums = {span.name: span.attributes["spanloom.subtree.input_tokens"] for span in recorder.spans}
+    assert sums == {"a": 3, "b": 5}
+    recorder.close()

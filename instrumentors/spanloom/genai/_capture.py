@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast
 from opentelemetry import context as otel
 
 from spanloom import semconv
+from spanloom.genai._guard import tolerant
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -61,8 +62,8 @@ class _Override:
 
 def _same_connection(client: object, owner: object) -> bool:
     """Copies of an OpenAI client (``with_options``) share its HTTP client."""
-    http = getattr(client, "_client", None)
-    return http is not None and getattr(owner, "_client", None) is http
+    http = tolerant(lambda: getattr(client, "_client", None), None)
+    return http is not None and tolerant(lambda: getattr(owner, "_client", None), None) is http
 
 
 def capture_for(default: int, owner: object, context: Context) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, cast
 
@@ -14,6 +15,9 @@ from spanloom.semconv import GenAI
 _MAX_DEPTH: Final = 24
 # Python writes no number of more digits.
 _MAX_BITS: Final = 12_000
+_BASE64: Final = ";base64,"
+# A short one is no picture; what is encoded has no character that JSON escapes.
+_DATA_URL: Final = re.compile(r"data:([\w.+/-]{0,128});base64,([A-Za-z0-9+/]{64,}={0,2})")
 _VARIABLES: Final = f"{GenAI.PROMPT_VARIABLE}."
 # Made once: `json.dumps` with options makes an encoder a call.
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
@@ -62,11 +66,25 @@ def json_text(value: Any, max_bytes: int | None = None) -> str:
     if text is None:
         value = plain(value)
         text = _dumped(value)
+    text = _without_blobs(text)
     # A character has at most four bytes.
     if max_bytes is None or len(text) * 4 <= max_bytes or _size(text) <= max_bytes:
         return text
     # Without lone surrogates: text that is escaped for one of them would be six times as long.
     return _dumped(within(_exportable(plain(value)), max_bytes))
+
+
+def _without_blobs(text: str) -> str:
+    """The text with digest and size in the place of what is in ``data:`` URLs, wherever they stand in it."""
+    return _DATA_URL.sub(_digested, text) if _BASE64 in text else text
+
+
+def _digested(url: re.Match[str]) -> str:
+    import binascii
+    import hashlib
+
+    raw = tolerant(lambda: binascii.a2b_base64(url[2]), url[2].encode())
+    return f"data:{url[1]};sha256={hashlib.sha256(raw).hexdigest()};bytes={len(raw)}"
 
 
 def _size(text: str) -> int:
@@ -122,7 +140,9 @@ def _plain(value: Any, around: tuple[int, ...]) -> Any:
         return value if math.isfinite(value) else str(value)
     if isinstance(value, int) and value.bit_length() > _MAX_BITS:
         return as_text(value)
-    if value is None or isinstance(value, (str, int)):
+    if isinstance(value, str):
+        return _without_blobs(value)
+    if value is None or isinstance(value, int):
         return value
     if isinstance(value, (bytes, bytearray)):
         return _digest(value)

@@ -9,7 +9,9 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
+import os
 import threading
+import weakref
 from collections.abc import Callable, Iterable
 from types import FunctionType, ModuleType
 from typing import Any, cast
@@ -82,6 +84,11 @@ class Patches:
         self._active = False
         # Reentrant: making the targets may import one of the modules.
         self._lock = threading.RLock()
+        _live.add(self)
+
+    def after_fork(self) -> None:
+        """Another thread may have held it."""
+        self._lock = threading.RLock()
 
     @classmethod
     def of(cls, targets: Iterable[Target]) -> Patches:
@@ -130,6 +137,18 @@ class Patches:
             setattr(applied.owner, applied.name, applied.replacement)
             with self._lock:
                 self._applied.append(applied)
+
+
+_live: weakref.WeakSet[Patches] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for one in list(_live):
+        one.after_fork()
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _replaced(module: ModuleType, target: Target) -> _Applied | None:

@@ -92,10 +92,13 @@ class Totals:
         """Add to this level and to every level above it."""
         _waiting.append((self, one))
         _settle()
+
+    def top(self) -> Totals:
+        """The outermost level."""
         top = self
         while top._parent is not None:
             top = top._parent
-        top.publish()
+        return top
 
     def publish(self) -> None:
         """Write the sums where nobody else will. Our own spans get them at their end."""
@@ -175,8 +178,9 @@ def _plus(known: int | None, more: int | None) -> int | None:
 
 
 def _settle() -> None:
-    """Add what waits, one by one."""
+    """Add what waits, one by one, and publish it: somebody else's, too, that came while this thread was at it."""
     global _adding
+    tops: dict[Totals, None] = {}
     with _lock:
         if _adding:
             return  # we are inside the loop below, in the same thread: it goes on with what was left here
@@ -185,5 +189,8 @@ def _settle() -> None:
             while _waiting:
                 totals, one = _waiting.popleft()
                 totals.take_through(one)
+                tops[totals.top()] = None
         finally:
             _adding = False
+    for top in tops:
+        top.publish()
