@@ -10,9 +10,12 @@ import openai
 import pytest
 from opentelemetry import baggage, propagate
 from opentelemetry import context as otel
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from spanloom.genai import _guard, hooks
+from spanloom.openai import OpenAIInstrumentor
 from spanloom.openai._headers import Headers
+from tests._support.spans import Recorder
 from tests.openai import _canned
 from tests.openai._canned import Wire, client
 from tests.openai._http import http
@@ -306,3 +309,19 @@ def test_usage_is_not_asked_for(how, counting):
         assert len(list(chat.create(**asked))) == 3
     sent = wire.bodies[0].get("stream_options")
     assert sent == ({"include_usage": False} if how.startswith("his") else None)
+
+
+def test_a_refused_key_is_told_nowhere_of_a_call_that_nobody_keeps(monkeypatch, server):
+    """The event of a failure is of every call, and has no text where a key was refused, sampled or not."""
+    monkeypatch.setenv("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "SPAN_AND_EVENT")
+    recorder = Recorder(ALWAYS_OFF)
+    plugin = OpenAIInstrumentor()
+    plugin.instrument(**recorder.providers)
+    try:
+        one = openai.OpenAI(base_url=server.openai_base_url, api_key="bad-key", max_retries=0)
+        with one, pytest.raises(openai.AuthenticationError):
+            one.chat.completions.create(model="m", messages=[{"role": "user", "content": "x"}])
+    finally:
+        plugin.uninstrument()
+    assert "exception.message" not in recorder.event("gen_ai.client.operation.exception").log_record.attributes
+    recorder.close()

@@ -7,6 +7,7 @@ exception fails it, leaving it normally does *not* stop it (a stream goes on aft
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from contextvars import Token
@@ -32,7 +33,13 @@ if TYPE_CHECKING:
     from spanloom.genai._telemetry import Telemetry
 
 _MAX_STATUS_CHARS = 1024
+_KEY_WORDS = re.compile(r"(?i)api[ _-]?key|\bsk-\w|\bbearer ")
 _ENDED = Context()
+
+
+def _may_quote_a_key(text: str) -> bool:
+    """Whether the text of a failure is about a key: whoever refuses one may quote it."""
+    return _KEY_WORDS.search(text) is not None
 
 
 def error_type(error: BaseException) -> str:
@@ -170,6 +177,8 @@ class Invocation:
 
     def _mark(self, kind: str, error: BaseException | str | None) -> None:
         self.attributes[Error.TYPE] = self.error_type = kind
+        if self.capture and error is not None and not self.hides_error_text:
+            self.hides_error_text = _may_quote_a_key(as_text(error))
         told = self.capture & ON_SPANS and error is not None and not self.hides_error_text
         text = encodable(as_text(error)[:_MAX_STATUS_CHARS]) if told else None
         self.span.set_status(Status(StatusCode.ERROR, text))

@@ -292,7 +292,9 @@ class Calls:
 
     def _start(self, row: Row, client: Any, url: str, subject: Any, arguments: _Body | None) -> Begun:
         peer = self._peers.of(client, url)
-        call = row.start(self._telemetry, subject if isinstance(subject, str) and subject else None, peer, client)
+        # An enum's member may be a text: its value is meant.
+        named = str.__str__(subject) if isinstance(subject, str) and subject else None
+        call = row.start(self._telemetry, named, peer, client)
         return Begun(self, row, call, arguments)
 
     def _changed(self, begun: Begun, options: Any, body: _Body) -> Any:
@@ -322,6 +324,8 @@ class Calls:
     def note_error(self, begun: Begun, error: BaseException) -> None:
         """The call failed for good."""
         begun.read_arguments()
+        # Not only of what is recorded: the event of a failure is told of every call.
+        self._headers.note_refusal(begun.call, error)
         if begun.call.recording:
             self._headers.note_error(begun.call, error)
 

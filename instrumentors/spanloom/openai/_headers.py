@@ -72,13 +72,16 @@ class Headers:
             return [(rows[name], value) for _, name, value in triples if name in rows]
         return [(rows[name.lower()], value) for name, value in headers.raw if name.lower() in rows]
 
+    def note_refusal(self, call: ClientCall, error: BaseException) -> None:
+        """Who refuses a key may quote it. By shape: an application may raise classes of its own."""
+        response = getattr(error, "response", None)
+        call.hides_error_text = getattr(response, "status_code", None) in _REFUSED
+
     def note_error(self, call: ClientCall, error: BaseException) -> None:
         """The same for the SDK's exceptions: those of a status have the response, the others the request."""
         if not type(error).__module__.startswith("openai"):
             return
         response = getattr(error, "response", None)
-        # Who refuses a key may quote it.
-        call.hides_error_text = getattr(response, "status_code", None) in _REFUSED
         request = getattr(error, "request", None)
         sent = getattr(request, "headers", None)
         retries = sent.get(_RETRY) if sent is not None else None
