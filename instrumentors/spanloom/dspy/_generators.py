@@ -13,6 +13,7 @@ from typing import Any
 
 from opentelemetry import context as otel
 
+from spanloom.dspy._frames import OnError
 from spanloom.genai import Step
 from spanloom.semconv import Spanloom
 
@@ -38,24 +39,12 @@ def _left(step: Step, how: str) -> None:
         step.stop()
 
 
-class _Followed:
-    """Ends the step with whatever leaves the block; its normal end is told by the step's own."""
-
-    __slots__ = ("_step",)
-
-    def __init__(self, step: Step) -> None:
-        self._step = step
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if isinstance(error, GeneratorExit):
-            _left(self._step, "closed")
-        elif error is not None:
-            self._step.fail(error)
+def _ended_by(step: Step, error: BaseException) -> None:
+    """Something left the generator before its end."""
+    if isinstance(error, GeneratorExit):
+        _left(step, "closed")
+    else:
+        step.fail(error)
 
 
 class _Thrown:
@@ -78,7 +67,7 @@ class _Thrown:
 
 def _sync(step: Step, inner: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
     run: Callable[[], Any] = inner.__next__
-    with _Followed(step):
+    with OnError(functools.partial(_ended_by, step)):
         while True:
             try:
                 item = _inside(step, run)
@@ -108,7 +97,7 @@ def _inside(step: Step, run: Callable[[], Any]) -> Any:
 
 async def _async(step: Step, inner: AsyncGenerator[Any, Any]) -> AsyncGenerator[Any, Any]:
     following: Awaitable[Any] = inner.__anext__()
-    with _Followed(step):
+    with OnError(functools.partial(_ended_by, step)):
         while True:
             try:
                 item = await _ainside(step, following)

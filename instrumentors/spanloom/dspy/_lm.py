@@ -10,7 +10,7 @@ from spanloom.dspy import _attempts, _lm_result, _lm_stream, _transport, _typesa
 from spanloom.dspy._lm_call import LMCall
 from spanloom.dspy._lm_request import keep_content, keep_typed, read_settings, read_typed, typed_request
 from spanloom.dspy._lm_result import conclude
-from spanloom.dspy._parts import own
+from spanloom.dspy._paths import own
 from spanloom.dspy._providers import Peers, split_model
 from spanloom.dspy._settings import Settings
 from spanloom.dspy._wrap import both

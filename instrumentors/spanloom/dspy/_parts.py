@@ -21,11 +21,6 @@ def field(value: Any, key: str) -> Any:
     return cast("dict[str, Any]", value).get(key) if isinstance(value, dict) else getattr(value, key, None)
 
 
-def own(value: Any) -> dict[str, Any]:
-    """The attributes of an object of the user's: looking one up might run his code."""
-    return value.__dict__
-
-
 def text_of(value: Any, *keys: str) -> str | None:
     """The first of these fields that is a text, and not an empty one."""
     found = (field(value, key) for key in keys)

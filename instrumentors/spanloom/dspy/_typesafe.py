@@ -9,7 +9,7 @@ from typing import Any
 from spanloom.dspy._frames import at_home
 from spanloom.dspy._lm_call import LMCall, current_call
 from spanloom.dspy._lm_result import write
-from spanloom.dspy._parts import own
+from spanloom.dspy._paths import own
 from spanloom.dspy._providers import Peers
 from spanloom.dspy._settings import Settings
 from spanloom.dspy._wrap import both
