@@ -8,6 +8,7 @@ from typing import Any
 
 from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk.metrics.export import Histogram, Metric, MetricsData, Sum
+from opentelemetry.sdk.trace import Event as SpanEvent
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
@@ -17,6 +18,7 @@ from spanloom.semconv import (
     SCHEMA_URL,
     ApiType,
     DSpy,
+    DSpyEvent,
     Error,
     Event,
     Exceptions,
@@ -27,11 +29,12 @@ from spanloom.semconv import (
     Provider,
     Server,
     Spanloom,
+    SpanloomEvent,
     metrics,
     span_name,
 )
 from tests._support.message_rules import event_content_problems, is_content, schema, span_content_problems
-from tests._support.registry import IN_REVIEW, OWN_TYPES, openai_names, registry, value_problems
+from tests._support.registry import IN_REVIEW, OWN_TYPES, openai_names, registry, type_of, value_problems
 
 __all__ = ["event_problems", "metric_problems", "problems", "problems_of", "registry", "schema", "scope_problems"]
 
@@ -58,6 +61,9 @@ _TARGETS = {
 }
 _INFERENCES = frozenset(operation for operation, kind in _TYPES.items() if kind == _INFERENCE)
 # Another request of a provider's client: the conventions have no operation for it, these names fit all the same.
+_SPAN_EVENTS = frozenset(
+    value for names in (SpanloomEvent, DSpyEvent) for key, value in vars(names).items() if key.isupper()
+)
 _ENDPOINT = frozenset(
     {
         GenAI.PROVIDER_NAME,
@@ -109,6 +115,7 @@ def problems_of(span: ReadableSpan, modes: Collection[str] | None = None) -> lis
     operation = attributes.get(GenAI.OPERATION_NAME)
     found = [*scope_problems(span.instrumentation_scope), *_lifecycle(span, attributes)]
     found += [*value_problems(attributes), *span_content_problems(attributes), *_together(attributes)]
+    found += [one for event in span.events for one in _span_event(event)]
     if operation is None:
         found += _without_operation(span, attributes)
     elif operation in _TYPES:
@@ -130,6 +137,17 @@ def _lifecycle(span: ReadableSpan, attributes: Mapping[str, Any]) -> Iterator[st
         yield f"an exception is the event {Event.EXCEPTION}, not a span event"
     if span.end_time is None or span.start_time is None or span.end_time < span.start_time:
         yield "no duration"
+
+
+def _span_event(event: SpanEvent) -> Iterator[str]:
+    """Events of our own on spans: names and values are in the reviewed lists."""
+    if event.name not in _SPAN_EVENTS:
+        yield f"unknown span event {event.name}"
+    attributes = event.attributes or {}
+    yield from (f"{event.name}: {one}" for one in value_problems(attributes))
+    unknown = sorted(name for name in attributes if type_of(name) is None)
+    if unknown:
+        yield f"{event.name}: unknown attributes {unknown}"
 
 
 def _content_is_on(attributes: Mapping[str, Any]) -> bool:

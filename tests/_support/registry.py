@@ -37,6 +37,8 @@ OWN_TYPES = {
     Spanloom.RATELIMIT_REMAINING_REQUESTS: "int",
     Spanloom.RATELIMIT_REMAINING_TOKENS: "int",
     Spanloom.RESPONSE_BACKGROUND: "boolean",
+    Spanloom.SERVER_TOOL: "string",
+    Spanloom.SERVER_TOOL_STATUS: "string",
     Spanloom.EMBEDDINGS_INPUT: "any",
     Spanloom.PLACE: "string",
     DSpy.MODULE: "string",

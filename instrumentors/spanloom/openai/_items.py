@@ -54,11 +54,20 @@ def parts_of(item: Any) -> list[Part]:
 def asks_for_tool(item: Any) -> bool:
     """True for an item after which the model waits for the caller."""
     kind = get(item, "type")
-    if kind == "shell_call":
-        return not _is_hosted(item)
-    if kind == "tool_search_call":
-        return get(item, "execution") == "client"
+    if kind in _EITHER:
+        return not runs_at_provider(item)
     return isinstance(kind, str) and kind in _CALLS
+
+
+def runs_at_provider(item: Any) -> bool:
+    """Of a call that either side may run: True where the provider does."""
+    kind = get(item, "type")
+    if kind == "shell_call":
+        return _is_hosted(item)
+    return kind != "tool_search_call" or get(item, "execution") != "client"
+
+
+_EITHER = ("shell_call", "tool_search_call")
 
 
 _CALLS = frozenset(

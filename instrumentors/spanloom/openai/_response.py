@@ -11,6 +11,7 @@ from spanloom.openai import _items
 from spanloom.openai._fields import get, items_of, text_of
 from spanloom.openai._messages import output_message, tool_definitions
 from spanloom.openai._parts import text_part
+from spanloom.openai._server_tools import tell_server_tools
 from spanloom.openai._usage import usage_of
 from spanloom.semconv import Error, FinishReason, GenAI, OpenAI, ResponseStatus
 
@@ -58,6 +59,7 @@ def read_responses_answer(call: Inference, response: Any) -> None:
     """Write a whole response onto the call, or what is known of one that is still being made."""
     read_responses_end(call, response)
     output = items_of(response, "output")
+    tell_server_tools(call, output)
     if output and call.captures_content:
         call.output_content = {GenAI.OUTPUT_MESSAGES: lambda: [_items.output_message(output)]}
 
@@ -90,6 +92,7 @@ def read_embeddings_answer(call: Embeddings, response: Any) -> None:
 def read_fetched(call: FetchResponse, response: Any) -> None:
     """Write a stored response onto the call that fetched it. Its tokens were counted when it was made."""
     read_fetched_end(call, response)
+    tell_server_tools(call, items_of(response, "output"))
     if call.captures_content:
         call.output_content = {
             GenAI.OUTPUT_MESSAGES: functools.partial(_fetched_messages, items_of(response, "output")),

@@ -21,6 +21,7 @@ from spanloom.openai._response import (
     read_head,
     read_responses_end,
 )
+from spanloom.openai._server_tools import tell_server_tool
 from spanloom.semconv import Error, FinishReason, GenAI
 
 _MAX_ITEMS: Final = 1024
@@ -45,7 +46,7 @@ _Key = tuple[Any, str, Any]
 class ResponsesRead:
     """Reads the events of one stream for one call. ``seal`` writes what they said, once, at the end."""
 
-    __slots__ = ("_begun", "_call", "_deltas", "_failure", "_finished", "_pieces", "_room", "is_over")
+    __slots__ = ("_begun", "_call", "_deltas", "_failure", "_finished", "_pieces", "_room", "_told", "is_over")
 
     def __init__(self, call: Inference | FetchResponse) -> None:
         self._call = call
@@ -56,6 +57,8 @@ class ResponsesRead:
         self._begun: dict[int, dict[str, Any]] = {}
         self._finished: dict[int, list[Part]] = {}
         self._pieces: dict[_Key, list[str]] = {}
+        # Places of the items that have been told of by an event, where they are to be.
+        self._told: set[int] = set()
         self._failure: Failure | None = None
         # True once the server has told the end, read to its last byte or not.
         self.is_over = False
@@ -103,7 +106,10 @@ class ResponsesRead:
     def take_finished(self, event: Any) -> None:
         """An item as a whole: its pieces are not needed any more."""
         place = get(event, "output_index")
-        if not self._deltas or not is_index(place) or len(self._finished) >= _MAX_ITEMS:
+        if not is_index(place):
+            return
+        self._tell(place, get(event, "item"))
+        if not self._deltas or len(self._finished) >= _MAX_ITEMS:
             return
         self._finished[place] = _items.parts_of(get(event, "item"))
         self._begun.pop(place, None)
@@ -120,10 +126,17 @@ class ResponsesRead:
         else:
             read_responses_end(call, response)
             self._failure = failure_of(response)
-        output = items_of(response, "output") if self._deltas else ()
-        if len(output) > len(self._finished):
+        output = items_of(response, "output")
+        for place, item in enumerate(output):
+            self._tell(place, item)
+        if self._deltas and len(output) > len(self._finished):
             # The stream did not tell all of its items, or was joined late.
             self._finished = {place: _items.parts_of(item) for place, item in enumerate(output[:_MAX_ITEMS])}
+
+    def _tell(self, place: int, item: Any) -> None:
+        if place not in self._told and len(self._told) < _MAX_ITEMS:
+            self._told.add(place)
+            tell_server_tool(self._call, item)
 
     def take_error(self, event: Any) -> None:
         """The server gives up. OpenAI's event is the error itself; others wrap one."""

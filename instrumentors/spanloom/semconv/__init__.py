@@ -10,7 +10,7 @@ from __future__ import annotations
 from spanloom.semconv import _extensions as extensions
 from spanloom.semconv import _metrics as metrics
 from spanloom.semconv import _names as names
-from spanloom.semconv._extensions import DSpy, DSpyEvent, DSpySpan, HTTPServer, OtherProvider, Spanloom
+from spanloom.semconv._extensions import DSpy, DSpyEvent, DSpySpan, HTTPServer, OtherProvider, Spanloom, SpanloomEvent
 from spanloom.semconv._names import (
     SCHEMA_URL,
     ApiType,
@@ -69,6 +69,7 @@ __all__ = [
     "Rpc",
     "Server",
     "Spanloom",
+    "SpanloomEvent",
     "TokenType",
     "ToolType",
     "choice_of",

@@ -41,11 +41,22 @@ class Spanloom:
     RATELIMIT_REMAINING_TOKENS = "spanloom.ratelimit.remaining_tokens"
     # Ours: true where the response is made in the background, and this call only started it.
     RESPONSE_BACKGROUND = "spanloom.response.background"
+    # Ours, of a tool that the provider runs: its kind (``mcp``, where the tool's name is the server's), and what the
+    # response says of it ("completed", "failed", ...).
+    SERVER_TOOL = "spanloom.server_tool"
+    SERVER_TOOL_STATUS = "spanloom.server_tool.status"
     # Ours: the texts of an embeddings request, which the registry has no name for; of token ids only their number.
     EMBEDDINGS_INPUT = "spanloom.embeddings.input"
 
     # Ours: the place in our code where a fault was caught (attribute of spanloom.internal.errors).
     PLACE = "spanloom.place"
+
+
+class SpanloomEvent:
+    """Span events of our own."""
+
+    # One call of a tool that the provider ran while it made the response.
+    SERVER_TOOL_CALL = "spanloom.server_tool_call"
 
 
 class OtherProvider:
