@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from spanloom.genai._conflict import Neighbours
     from spanloom.genai._content import as_text, json_text
     from spanloom.genai._context import current, inference_is_recorded, is_suppressed, quiet
-    from spanloom.genai._guard import guard, guarded
+    from spanloom.genai._guard import guard, guarded, tolerant
     from spanloom.genai._hosts import Hosts, domains_above, hosts_of, providers_of
     from spanloom.genai._instrumentor import Instrumentor
     from spanloom.genai._invocation import Invocation, error_type
@@ -60,6 +60,7 @@ __all__ = [
     "json_text",
     "providers_of",
     "quiet",
+    "tolerant",
 ]
 
 _HOMES = {
@@ -97,6 +98,7 @@ _HOMES = {
     "json_text": "_content",
     "providers_of": "_hosts",
     "quiet": "_context",
+    "tolerant": "_guard",
 }
 
 

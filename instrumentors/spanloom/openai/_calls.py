@@ -32,7 +32,7 @@ from spanloom.openai._chat_stream import ChatRead
 from spanloom.openai._endpoints import endpoint_of
 from spanloom.openai._headers import Headers
 from spanloom.openai._peer import Peers
-from spanloom.openai._raw import observe_raw
+from spanloom.openai._raw import observe_raw, read_answer
 from spanloom.openai._request import read_chat, read_embeddings, read_fetch, read_responses
 from spanloom.openai._response import (
     failure_of,
@@ -137,7 +137,7 @@ def _as_asked(row: Row, body: _Body, arguments: _Body | None) -> _Body:
 class Begun:
     """A call that has started. As a context manager it is the one for which requests are sent."""
 
-    __slots__ = ("_arguments", "_calls", "_token", "call", "hides_usage", "row", "unsent")
+    __slots__ = ("_arguments", "_calls", "_token", "answer", "call", "hides_usage", "row", "unsent")
 
     def __init__(self, calls: Calls, row: Row, call: ClientCall, arguments: _Body | None) -> None:
         """``arguments`` of the method, to be read if no request is ever made of them; None where there is no method."""
@@ -148,6 +148,8 @@ class Begun:
         # Until its request is sent: what is sent later in the same context is another one's.
         self.unsent = True
         self.hides_usage = False
+        # The HTTP response, of which the SDK makes a result, or fails to.
+        self.answer: Any = None
         self._token: Token[Begun | Aside | None] | None = None
 
     @staticmethod
@@ -317,8 +319,9 @@ class Calls:
     @guarded("openai.headers")
     def note_response(self, begun: Begun, arguments: _Body) -> None:
         """The SDK has the response of the last attempt, and makes a result of it."""
+        begun.answer = arguments["response"]
         if begun.call.recording:
-            self._headers.note(begun.call, arguments["response"], arguments.get("retries_taken"))
+            self._headers.note(begun.call, begun.answer, arguments.get("retries_taken"))
 
     @guarded("openai.headers")
     def note_error(self, begun: Begun, error: BaseException) -> None:
@@ -328,6 +331,9 @@ class Calls:
         self._headers.note_refusal(begun.call, error)
         if begun.call.recording:
             self._headers.note_error(begun.call, error)
+        if begun.answer is not None:
+            # Answered and billed, and of no use to the SDK: cut off, or not what `parse` was told to make of it.
+            read_answer(begun.call, begun.row.reading, begun.answer)
 
 
 def _with_context(call: ClientCall, headers: Any) -> dict[str, Any]:

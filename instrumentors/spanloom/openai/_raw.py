@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from spanloom.genai import ClientCall, StreamWatch
+from spanloom.genai import ClientCall, StreamWatch, tolerant
 from spanloom.openai._stream import Reading, Shape, follow, shape_of, watching
 
 # Where a body is mostly vectors, the few fields for us are picked out of a longer one than this.
@@ -40,13 +40,26 @@ def _follow_once(watch: StreamWatch[Any], parsed: Any) -> None:
         follow(watch, parsed)
 
 
+def read_answer(call: ClientCall, reading: Reading, response: Any) -> None:
+    """Read the body of an HTTP response that the SDK has read already; how the call ends is not told by it."""
+    body = tolerant(lambda: response.content, None) if getattr(response, "is_stream_consumed", False) else None
+    parsed = _fields_of(reading, body)
+    if parsed is not None and reading.answer is not None:
+        reading.answer(call, parsed)
+
+
 def _read_body(call: ClientCall, reading: Reading, body: Any) -> None:
-    """Read a response that is still JSON text; what is no JSON tells nothing."""
-    if reading.answer is None or not isinstance(body, bytes):
-        return
-    parsed = _some_fields(body) if reading.large and len(body) > _LONG_BYTES else _parsed(body)
+    """Read a response that is still JSON text."""
+    parsed = _fields_of(reading, body)
     if parsed is not None:
         reading.whole(call, parsed)
+
+
+def _fields_of(reading: Reading, body: Any) -> Any:
+    """What a body says; nothing where it is no JSON, or is not to be read."""
+    if reading.answer is None or not isinstance(body, bytes):
+        return None
+    return _some_fields(body) if reading.large and len(body) > _LONG_BYTES else _parsed(body)
 
 
 def _parsed(body: bytes) -> Any:
