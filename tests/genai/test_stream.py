@@ -42,6 +42,20 @@ class Response:
         await self.aclose()
         return self.read()
 
+    def iter_raw(self, size=1):
+        for place in range(0, len(self.body), size):
+            if self.body[place : place + size] == b"!":
+                raise ConnectionError
+            yield self.body[place : place + size]
+        self.close()
+
+    async def aiter_raw(self, size=1):
+        for piece in self.iter_raw(size):
+            if piece == b"?":
+                await asyncio.Event().wait()
+            yield piece
+        await self.aclose()
+
 
 class Stream:
     """As the SDK's: an inner generator that closes the response at its end, and an object around it."""
@@ -455,6 +469,7 @@ def test_the_response_is_as_before_after_the_end(recorder):
     stream = Stream([1])
     Watched(recorder, stream)
     assert "close" in vars(stream.response)
+    assert pickle.loads(pickle.dumps(stream.response)).closed == 0
     list(stream)
     assert "close" not in vars(stream.response)
     assert pickle.loads(pickle.dumps(stream.response)).closed == 1
@@ -565,106 +580,48 @@ def test_async_broken(recorder):
     assert status(recorder) == ("ERROR", None)
 
 
-# A body that is the caller's.
+@pytest.mark.parametrize("over", [True, False])
+def test_async_cancelled_in_the_body_of_the_loop(over, recorder):
+    """Between two chunks: as one that waits for a chunk, unless the chunks had told the end."""
+
+    async def read(stream, came):
+        try:
+            async for _ in stream:
+                came.set()
+                await asyncio.Event().wait()
+        finally:
+            await stream.close()
+
+    async def program():
+        stream, came = AsyncStream([1, 2]), asyncio.Event()
+        watch = StreamWatch(inference(telemetry(recorder)), print, lambda whole: None, lambda: over)
+        watch.watch_close(stream.response, "aclose")
+        stream._iterator = watch.aiterate(stream._iterator)
+        task = asyncio.create_task(read(stream, came))
+        await came.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    run(program())
+    assert status(recorder) == (("UNSET", None) if over else ("ERROR", "cancelled"))
 
 
-def body_watch(recorder, response, seen, asynchronous=False):
-    """A watch of a response that nobody has read."""
-    call = inference(telemetry(recorder))
-    watch = StreamWatch(call, print, lambda whole: pytest.fail("nothing was followed"))
-    for name in ("close", "aclose"):
-        watch.watch_close(response, name)
-    for name in ("read", "aread"):
-        watch.watch_result(response, name, seen.append, reads=True)
-    watch.watch_owner(response)
-    return watch
-
-
-def test_a_body_that_is_read_as_a_whole(recorder):
-    """What it says is given on, and closing it on the way is not the end."""
-    seen: list = []
-    response = Response()
-    body_watch(recorder, response, seen)
-    assert response.read() == b"body"
-    assert seen == [b"body"]
-    assert status(recorder) == ("UNSET", None)
-    assert not {"read", "aread", "close", "aclose"} & set(vars(response))
-
-
-def test_an_async_body_that_is_read_as_a_whole(recorder):
-    """As the sync one."""
-    seen: list = []
-    response = Response()
-    body_watch(recorder, response, seen)
-    assert run(response.aread()) == b"body"
-    assert b"body" in seen
-    assert status(recorder) == ("UNSET", None)
-
-
-def test_a_body_that_breaks(recorder):
-    """The exception passes, the span is an ERROR."""
-    response = Response(ConnectionError())
-    body_watch(recorder, response, [])
-    with pytest.raises(ConnectionError):
-        response.read()
-    assert status(recorder) == ("ERROR", None)
-
-
-def test_a_body_that_the_caller_takes_in_pieces(recorder):
-    """It ends with the response; whether all of it was read is not known, and not said."""
-    response = Response()
-    body_watch(recorder, response, [])
-    response.close()
-    assert status(recorder) == ("UNSET", None)
-
-
-def test_an_async_body_that_is_closed(recorder):
-    """The same."""
-    response = Response()
-    body_watch(recorder, response, [])
-    run(response.aclose())
-    assert status(recorder) == ("UNSET", None)
-
-
-def test_a_body_that_is_dropped(recorder):
-    """Nobody read or closed it: its response is collected, which our methods do not prevent."""
-    response = Response()
-    body_watch(recorder, response, [])
-    del response
-    gc.collect()
-    eventually(lambda: recorder.spans)
-    assert status(recorder) == ("UNSET", "dropped")
-
-
-def test_a_result_that_is_only_looked_at(recorder):
-    """Without `reads` an exception of the method is the caller's business and no end."""
-    seen: list = []
-    call = inference(telemetry(recorder))
-    watch = StreamWatch(call, print, print)
-
-    class Result:
-        """What a raw response offers."""
-
-        def parse(self, to=None):
-            return 1 // to
-
-        async def aparse(self, to):
-            return to
-
-    result = Result()
-    watch.watch_result(result, "parse", seen.append)
-    watch.watch_result(result, "aparse", seen.append)
-    with pytest.raises(ZeroDivisionError):
-        result.parse(to=0)
-    assert result.parse(to=1) == 1
-    assert run(result.aparse(5)) == 5
-    assert seen == [1, 5]
-    assert not call.ended
-    watch.complete()
-    watch.abandon("closed")
-    watch.fail(ValueError())
-    assert status(recorder) == ("UNSET", None)
-    assert "parse" not in vars(result)
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
+def test_a_stream_that_is_open_at_a_fork(recorder):
+    """It is the parent's: whatever the child does with its copy ends nothing."""
+    stream = Stream([1, 2])
+    Watched(recorder, stream)
+    next(stream._iterator)
+    child = os.fork()
+    if child == 0:
+        list(stream)
+        stream.close()
+        os._exit(len(recorder.spans))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert not recorder.spans
+    stream.close()
+    assert status(recorder) == ("UNSET", "closed")
 
 
 def test_a_histogram_of_chunks_does_not_fix_what_is_known_later(recorder, monkeypatch):

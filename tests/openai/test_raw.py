@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import json
+import pickle
 
 import openai
 import pytest
@@ -95,6 +97,68 @@ def test_a_body_that_nobody_reads(plugin, recorder):
         assert response.headers["content-type"] == "application/json"
     assert body.taken == 0
     assert recorder.span.status.status_code.name == "UNSET"
+
+
+@pytest.mark.parametrize("how", ["iter_lines", "iter_bytes", "iter_text"])
+@pytest.mark.parametrize("end", [None, "closed"])
+def test_a_body_in_lines_or_bytes(how, end, plugin, recorder):
+    """Read to its end, or left."""
+    body = Body(b"one\ntwo\nthree\nfour\n")
+    with answering(body).chat.completions.with_streaming_response.create(**ASKED) as response:
+        for _ in getattr(response, how)():
+            if end == "closed":
+                break
+        # httpx2 closes the response with the loop, httpx with the block.
+        assert recorder.spans or end
+    assert (recorder.span.status.status_code.name, stream_end(recorder.span)) == ("UNSET", end)
+
+
+@pytest.mark.parametrize("how", ["iter_lines", "iter_bytes", "iter_text"])
+def test_a_body_that_breaks_between_lines(how, plugin, recorder):
+    """The caller gets the very exception, and the call failed."""
+
+    def broken():
+        yield b"one\ntwo\n"
+        raise http.ReadError("cut")
+
+    streaming = answering(broken()).chat.completions.with_streaming_response
+    with streaming.create(**ASKED) as response, pytest.raises(http.ReadError, match="cut"):
+        list(getattr(response, how)())
+    assert recorder.span.status.status_code.name == "ERROR"
+    assert recorder.span.attributes["error.type"].endswith("ReadError")
+
+
+@pytest.mark.asyncio
+async def test_a_reader_of_lines_who_is_cancelled(plugin, recorder):
+    """In the loop's body, between two lines."""
+    body = AsyncBody(b"one\ntwo\nthree\nfour\n")
+    wire = Wire(lambda _: http.Response(200, headers={"content-type": "text/plain"}, content=body))
+    chat = client(wire, openai.AsyncOpenAI).chat.completions
+    came = asyncio.Event()
+
+    async def read():
+        async with chat.with_streaming_response.create(**ASKED) as response:
+            async for _ in response.iter_lines():
+                came.set()
+                await asyncio.sleep(60)
+
+    task = asyncio.create_task(read())
+    await came.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (recorder.span.status.status_code.name, stream_end(recorder.span)) == ("ERROR", "cancelled")
+
+
+def test_a_response_in_mid_stream_is_pickled(plugin, recorder):
+    """As it is without us, and whoever reads the copy ends nothing."""
+    stream = answering(_canned.sse(_canned.chunk("a"), _canned.chunk("b")), "text/event-stream")
+    with stream.chat.completions.create(**ASKED, stream=True) as chunks:
+        next(chunks)
+        again = pickle.loads(pickle.dumps(chunks.response))
+        assert (again.status_code, again.close.__self__) == (200, again)
+        assert not recorder.spans
+    assert stream_end(recorder.span) == "closed"
 
 
 def test_a_body_that_breaks(plugin, recorder):

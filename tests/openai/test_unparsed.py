@@ -1,4 +1,4 @@
-"""Answers that the SDK cannot make into what was asked of it: the caller gets its exception, the span what was billed."""
+"""Answers that the SDK cannot make into what was asked: the caller gets its exception, the span what was billed."""
 
 from __future__ import annotations
 

@@ -12,15 +12,16 @@ import atexit
 import functools
 import inspect
 import os
+import sys
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
 from time import perf_counter
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from spanloom.genai._calls import ClientCall, ModelCall
-from spanloom.genai._guard import attempt, guard, guarded
+from spanloom.genai._guard import attempt, guard
+from spanloom.genai._methods import AsyncResultMethods, BodyMethods, Pieces, Restore, ResultMethods, take_off
 from spanloom.semconv import Spanloom
 
 T = TypeVar("T")
@@ -45,9 +46,15 @@ def _end_with_the_process() -> None:
     atexit.register(end_open_streams)
 
 
+def _disown() -> None:
+    """They are the parent's and end there, whatever becomes of their copies here."""
+    for watch in _open:
+        watch._end_right.clear()  # pyright: ignore[reportPrivateUsage]
+    _open.clear()
+
+
 if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
-    # They are the parent's, and end there.
-    os.register_at_fork(after_in_child=_open.clear)
+    os.register_at_fork(after_in_child=_disown)
 
 
 class StreamWatch(Generic[T]):
@@ -76,6 +83,7 @@ class StreamWatch(Generic[T]):
         "_replaced",
         "_seal",
         "_take",
+        "_taking",
     )
 
     def __init__(
@@ -89,15 +97,16 @@ class StreamWatch(Generic[T]):
         self._take = take
         self._seal = seal
         self._is_over = is_over
-        # True while the caller reads the whole body through us.
+        # True while the body is read through us: as a whole, or in pieces.
         self._reading = False
+        self._taking: Pieces | None = None
         # Weak: the SDK's generator holds the stream, whose collection is to be noticed.
         self._inner: weakref.ref[Any] | None = None
         self._outer: weakref.ref[Any] | None = None
         self._finalizer: weakref.finalize[..., Any] | None = None
         # Whoever takes the one item ends the call. No lock: the garbage collector may come at any point.
         self._end_right = [True]
-        self._replaced: list[tuple[weakref.ref[Any], str, int]] = []
+        self._replaced: list[Restore] = []
         self._chunks = 0
         self._began = 0.0
         # Not a number: no comparison with the first interval holds.
@@ -112,29 +121,23 @@ class StreamWatch(Generic[T]):
 
     def watch_owner(self, owner: object) -> None:
         """End the call when ``owner`` (the stream) is garbage-collected without having been read or closed."""
-        self._finalizer = weakref.finalize(owner, self._dropped)
+        self._finalizer = weakref.finalize(owner, self.drop)
         self._finalizer.atexit = False
         _open.add(self)
         _end_with_the_process()
 
     def watch_close(self, response: Any, name: str) -> None:
         """End the call when ``response.close`` (or ``aclose``) is called between two chunks."""
-        original = getattr(response, name)
-        self._replace(response, name, self._closing_async(original) if name == "aclose" else self._closing(original))
+        self._replaced += BodyMethods(self, response).put((name,))
 
-    def watch_result(self, target: Any, name: str, then: Callable[[Any], None], *, reads: bool = False) -> None:
-        """Give what ``target.name()`` returns to ``then``. With ``reads`` it reads the whole body: that is the end."""
-        original = getattr(target, name)
-        around: Callable[[], AbstractContextManager[None]] = nullcontext
-        if reads:
-            around = functools.partial(_Reading, self, body=True)
-        safe = guarded("genai.stream.result")(then)
-        wrap = _followed_by_async if inspect.iscoroutinefunction(original) else _followed_by
-        self._replace(target, name, wrap(original, around, safe))
+    def watch_body(self, response: Any, then: Callable[[Any], None]) -> None:
+        """End the call with the body that the caller reads: as a whole, which is given to ``then``, or in pieces."""
+        self._replaced += BodyMethods(self, response, then).put()
 
-    def _replace(self, target: Any, name: str, replacement: Callable[..., Any]) -> None:
-        setattr(target, name, replacement)
-        self._replaced.append((weakref.ref(target), name, id(replacement)))
+    def watch_parse(self, result: Any, then: Callable[[Any], None]) -> None:
+        """Give what ``result.parse()`` makes to ``then``."""
+        awaited = inspect.iscoroutinefunction(result.parse)
+        self._replaced += (AsyncResultMethods if awaited else ResultMethods)(self, result, then).put()
 
     def iterate(self, inner: Iterator[T]) -> Iterator[T]:
         """The chunks of ``inner`` (a generator), one by one."""
@@ -214,7 +217,7 @@ class StreamWatch(Generic[T]):
             how = "cancelled" if isinstance(error, asyncio.CancelledError) else None
             self._finish(whole=False, how=how, error=error)
 
-    def _dropped(self) -> None:
+    def drop(self) -> None:
         """The collector took the stream, perhaps while this thread holds a lock of the SDK: end it in another one."""
         if self not in _open or not self._claim():
             return
@@ -263,38 +266,35 @@ class StreamWatch(Generic[T]):
             call.attributes[Spanloom.STREAM_CHUNK_INTERVAL_MAX_S] = self._most_s
 
     def _restore(self) -> None:
-        """Take our methods off the response: it can be pickled and copied as before."""
-        for reference, name, replacement in self._replaced:
-            target = reference()
-            if target is not None and id(getattr(target, name, None)) == replacement:
-                delattr(target, name)
+        take_off(self._replaced)
 
-    def _closed(self) -> None:
+    def note_close(self) -> None:
+        """The response is about to be closed: the end, unless it is closed by what reads it."""
         # The SDK closes the response itself when the last chunk was read; the iterator then tells how it ended.
-        if self._reading or _runs(self._outer):
+        taking = self._taking
+        if self._reading or _runs(self._outer) or (taking is not None and not taking.waits):
             return
+        error = sys.exc_info()[1]
         if _runs(self._inner):
             # It is being taken down itself (by the collector, by a loop that ends), and closes the response on the way.
-            self._dropped()
-        elif self.followed:
-            self.abandon("closed")
+            self.drop()
+        elif isinstance(error, asyncio.CancelledError) and not self._is_over():
+            # The task was cancelled between two chunks, and leaves its block.
+            self.fail(error)
         else:
-            # A body that the caller read himself: to its end or not, we do not know.
-            self.complete()
+            self.abandon("closed")
 
-    def _closing(self, original: Callable[[], Any]) -> Callable[[], Any]:
-        def close() -> Any:
-            self._closed()
-            return original()
+    def whole_body(self) -> _Reading:
+        """The caller has the body read as a whole."""
+        self._reading = True
+        return _Reading(self)
 
-        return close
-
-    def _closing_async(self, original: Callable[[], Any]) -> Callable[[], Any]:
-        async def aclose() -> Any:
-            self._closed()
-            return await original()
-
-        return aclose
+    def pieces(self) -> _Taking | None:
+        """The caller takes the body in pieces; ``None`` where it is read for him."""
+        if self._reading or self.followed:
+            return None
+        taking = self._taking = _Taking(self)
+        return taking
 
 
 def _runs(generator: weakref.ref[Any] | None) -> bool:
@@ -306,15 +306,13 @@ def _runs(generator: weakref.ref[Any] | None) -> bool:
 class _Reading:
     """One reading of a stream or body: its end, however it comes, ends the call."""
 
-    __slots__ = ("_body", "_watch")
+    __slots__ = ("_watch",)
 
-    def __init__(self, watch: StreamWatch[Any], *, body: bool = False) -> None:
+    def __init__(self, watch: StreamWatch[Any]) -> None:
         self._watch = watch
-        self._body = body
 
     def __enter__(self) -> None:
-        if self._body:
-            self._watch._reading = True  # pyright: ignore[reportPrivateUsage]
+        """Nothing: who reads chunks waits between them, too."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -322,32 +320,22 @@ class _Reading:
         if error is None:
             self._watch.complete()
         elif isinstance(error, GeneratorExit):
-            self._watch._dropped()  # pyright: ignore[reportPrivateUsage]
+            self._watch.drop()
         else:
             self._watch.fail(error)
 
 
-def _followed_by(
-    original: Callable[..., Any], around: Callable[[], AbstractContextManager[None]], then: Callable[[Any], None]
-) -> Callable[..., Any]:
-    @functools.wraps(original)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        with around():
-            result = original(*args, **kwargs)
-            then(result)
-            return result
+class _Taking(Pieces):
+    """One reading of a body in pieces. Who takes no more of them will close the response, or forget it."""
 
-    return call
+    __slots__ = ("_reading",)
 
+    def __init__(self, watch: StreamWatch[Any]) -> None:
+        super().__init__()
+        self._reading = _Reading(watch)
 
-def _followed_by_async(
-    original: Callable[..., Any], around: Callable[[], AbstractContextManager[None]], then: Callable[[Any], None]
-) -> Callable[..., Any]:
-    @functools.wraps(original)
-    async def call(*args: Any, **kwargs: Any) -> Any:
-        with around():
-            result = await original(*args, **kwargs)
-            then(result)
-            return result
-
-    return call
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not (isinstance(error, GeneratorExit) and self.waits):
+            self._reading.__exit__(kind, error, trace)

@@ -17,7 +17,7 @@ def observe_raw(call: ClientCall, reading: Reading, result: Any) -> None:
     """Let the call end with the body.
 
     A body that has been read already is looked at, and so is one that the caller reads as a whole; a stream that he
-    asks for (``parse()``) is followed. Bytes and lines that he takes himself are not looked at.
+    asks for (``parse()``) is followed. Bytes and lines that he takes himself are counted to their end, not looked at.
     """
     response = result.http_response
     # A stream may come from memory, too: caches and recorded answers do that.
@@ -26,11 +26,8 @@ def observe_raw(call: ClientCall, reading: Reading, result: Any) -> None:
         call.stop()
         return
     watch = watching(call, reading)
-    for name in ("close", "aclose"):
-        watch.watch_close(response, name)
-    for name in ("read", "aread"):
-        watch.watch_result(response, name, lambda body: _read_body(call, reading, body), reads=True)
-    watch.watch_result(result, "parse", lambda parsed: _follow_once(watch, parsed))
+    watch.watch_body(response, lambda body: _read_body(call, reading, body))
+    watch.watch_parse(result, lambda parsed: _follow_once(watch, parsed))
     watch.watch_owner(response)
 
 
