@@ -296,6 +296,13 @@ def test_a_failure_that_may_quote_a_secret(recorder, content):
     assert "sk-123" not in str(recorder.events[0].log_record.attributes)
 
 
+@pytest.mark.parametrize("kind", ["invalid_api_key", "server_error"])
+def test_a_failure_whose_code_is_about_a_key(kind, recorder, content):
+    """A code says it as well as a text."""
+    inference(telemetry(recorder)).fail_as(kind, "Provided: zz-123")
+    assert recorder.span.status.description == (None if kind == "invalid_api_key" else "Provided: zz-123")
+
+
 def test_ctrl_c_in_our_own_end_costs_no_span(recorder):
     """It passes, and the span has ended and the call is counted all the same; in a gate, too."""
 

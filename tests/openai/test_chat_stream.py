@@ -178,6 +178,21 @@ def test_usage_that_is_told_with_each_chunk(recorder):
     call.stop()
 
 
+@FORMS
+@pytest.mark.parametrize("place", ["x_groq", "choice"])
+def test_usage_that_others_put_elsewhere(place, form, recorder):
+    """Groq's in a field of its own, Moonshot's in the last choice; what comes later, or at the top, wins."""
+    used = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+    last = {"index": 0, "delta": {}, "finish_reason": "stop"}
+    end = chunk(last, x_groq={"id": "r", "usage": used}) if place == "x_groq" else chunk({**last, "usage": used})
+    call = chat(recorder)
+    read(call, form([chunk(piece(content="a")), chunk(piece(content="b"), x_groq={"id": "r"}), end]))
+    assert (call.usage.input_tokens, call.usage.output_tokens) == (3, 2)
+    call = chat(recorder)
+    read(call, form([end, chunk(usage={**used, "prompt_tokens": 4})]))
+    assert call.usage.input_tokens == 4
+
+
 @pytest.mark.parametrize(
     ("pieces", "calls"),
     [

@@ -160,13 +160,42 @@ def test_a_request_of_the_applications_own(plugin, recorder):
     assert recorder.spans[1].attributes["gen_ai.usage.output_tokens"] == 2
 
 
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("chat/completions", "chat gpt-4o-mini"),
+        ("http://other.example/v1/chat/completions", "chat gpt-4o-mini"),
+        ("https://openrouter.ai/api/v1/chat/completions?x=1", "chat gpt-4o-mini"),
+        ("https://a.example/openai/v1/embeddings", "embeddings gpt-4o-mini"),
+        ("https://a.example/openai/embeddings", "embeddings gpt-4o-mini"),
+        ("https://a.example/v1beta/embeddings", "POST /*"),
+        ("embeddings", "embeddings gpt-4o-mini"),
+        ("http://other.example/v1/images/generations", "images.generate"),
+        ("http://other.example", "POST /*"),
+    ],
+)
+def test_however_the_application_writes_a_url(url, name, plugin, recorder):
+    """Whole, or without its slash: the same endpoint is the same call."""
+    with client(Wire(_canned.by_path)) as one:
+        one.post(url, cast_to=object, body={"model": "gpt-4o-mini", "input": "Hi", "messages": []})
+    assert recorder.span.name == name
+
+
+def test_a_stored_response_by_its_whole_url(plugin, recorder):
+    """Its id is the last word."""
+    with client(Wire(_canned.response())) as one:
+        one.get("https://api.openai.com/v1/responses/resp_7?include=x", cast_to=object)
+    assert recorder.span.name == "fetch_response"
+    assert recorder.span.attributes["gen_ai.response.id"] == "resp_7"
+
+
 def test_whole_urls_have_their_own_address(plugin, recorder):
     """An absolute URL goes where it says."""
     with client(Wire()) as one:
         one.get("http://other.example:8080/v1/files/file-1", cast_to=object)
     span = recorder.span
     assert (span.name, span.attributes["server.address"], span.attributes["server.port"]) == (
-        "GET /*",
+        "files.retrieve",
         "other.example",
         8080,
     )

@@ -236,6 +236,20 @@ def test_http_clients_learn_whom_to_trust(monkeypatch, recorder, request):
     assert asked == [False, True]
 
 
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [("Token zz-4711-0815 is over its limit.", False), ("Key zz-4711-0816 is over.", True)],
+)
+def test_a_text_that_quotes_the_key_that_was_sent(message, told, plugin_with_content, recorder):
+    """Whatever the status, the client's own key is told nowhere."""
+    wire = Wire({"error": {"message": message}}, status=429)
+    with client(wire, api_key="zz-4711-0815") as one, pytest.raises(openai.RateLimitError):
+        one.chat.completions.create(**ASKED)
+    assert (message in str(recorder.span.status.description)) == told
+    everything = [str(recorder.span.to_json()), *(str(one.log_record.attributes) for one in recorder.events)]
+    assert not any("zz-4711-0815" in one for one in everything)
+
+
 # Token counts of streams.
 
 
@@ -269,6 +283,16 @@ async def test_usage_of_an_asynchronous_stream(counting, recorder):
     async with client(Wire(STREAM), openai.AsyncOpenAI) as one:
         stream = await one.chat.completions.create(**ASKED, stream=True)
         assert len([chunk async for chunk in stream]) == 2
+    assert recorder.span.attributes["gen_ai.usage.output_tokens"] == 2
+
+
+def test_usage_is_asked_for_beside_his_own_options(counting, recorder):
+    """They say nothing of usage: they are kept, and his dict is as it was."""
+    wire, options = Wire(STREAM), {"include_obfuscation": False}
+    with client(wire) as one:
+        assert len(list(one.chat.completions.create(**ASKED, stream=True, stream_options=options))) == 2
+    assert wire.bodies[0]["stream_options"] == {"include_obfuscation": False, "include_usage": True}
+    assert options == {"include_obfuscation": False}
     assert recorder.span.attributes["gen_ai.usage.output_tokens"] == 2
 
 

@@ -38,7 +38,9 @@ def of(url, kind=SimpleNamespace):
         ("https://generativelanguage.googleapis.com/v1beta/openai/", "gcp.gemini"),
         ("https://us-central1-aiplatform.googleapis.com/v1", "gcp.vertex_ai"),
         ("https://aiplatform.googleapis.com/v1", "gcp.vertex_ai"),
+        ("https://aiplatform.us.rep.googleapis.com/v1", "gcp.vertex_ai"),
         ("https://storage.googleapis.com/v1", "openai"),
+        ("https://aiplatform.example.com/v1", "openai"),
         ("https://api.groq.com/openai/v1", "groq"),
         ("https://api.mistral.ai/v1", "mistral_ai"),
         ("https://api.moonshot.cn/v1", "moonshot_ai"),
@@ -49,6 +51,9 @@ def of(url, kind=SimpleNamespace):
         ("https://evilx.ai/v1", "openai"),
         ("https://bedrock-runtime.us-east-1.amazonaws.com/openai/v1", "aws.bedrock"),
         ("https://bedrock-mantle.eu-west-1.api.aws/openai/v1", "aws.bedrock"),
+        ("https://vpce-0a1-xy.bedrock-runtime.us-east-1.vpce.amazonaws.com/openai/v1", "aws.bedrock"),
+        ("https://vpce-0a1-xy.s3.us-east-1.vpce.amazonaws.com/openai/v1", "openai"),
+        ("https://bedrock-runtime.example.com/v1", "openai"),
         ("https://openrouter.ai/api/v1", "openrouter"),
         ("https://api.together.xyz/v1", "together_ai"),
         ("https://api.fireworks.ai/inference/v1", "fireworks_ai"),
@@ -134,6 +139,38 @@ def test_a_changed_base_url_is_seen(recorder, plugin):
     assert [span.attributes["gen_ai.provider.name"] for span in recorder.spans] == ["openai", "groq"]
 
 
+def test_a_base_url_that_a_class_computes_is_followed(recorder, plugin, monkeypatch):
+    """As the SDK's client of the module has it, and an application's own: where the request goes is what is told."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    wire = Wire(_canned.chat())
+    monkeypatch.setattr(openai, "http_client", http.Client(transport=http.MockTransport(wire)))
+    monkeypatch.setattr(openai, "_client", None)
+    for url in ("https://api.groq.com/openai/v1/", "https://api.mistral.ai/v1/"):
+        monkeypatch.setattr(openai, "base_url", url)
+        openai.chat.completions.create(model="m", messages=[])
+
+    class Moved(openai.OpenAI):
+        """Each request goes where a registry says."""
+
+        base_url = property(lambda self: http.URL("https://api.x.ai/v1/"), lambda self, url: None)
+
+    client(wire, Moved).chat.completions.create(model="m", messages=[])
+    sent = [request.url.host for request in wire.sent]
+    assert [span.attributes["server.address"] for span in recorder.spans] == sent
+    assert [span.attributes["gen_ai.provider.name"] for span in recorder.spans] == ["groq", "mistral_ai", "x_ai"]
+
+
+def test_a_base_url_that_cannot_be_had():
+    """Then nothing is said of the address."""
+
+    class Broken:
+        @property
+        def base_url(self):
+            raise RuntimeError
+
+    assert Peers().of(Broken()) == Peer("openai")
+
+
 def test_what_is_known_is_bounded(monkeypatch):
     """Clients by the thousand, each with a URL of its own."""
     monkeypatch.setattr(_peer, "_MOST_KNOWN", 4)
@@ -151,7 +188,8 @@ def test_hosts_named_by_the_user(monkeypatch):
     """They win over what we know, the exact one over the suffix, one with a port over one without."""
     monkeypatch.setenv(
         "SPANLOOM_PROVIDER_HOSTS",
-        "llm.corp=groq, *.corp=vllm, a.b.corp = mine,localhost:8000=vllm,api.openai.com=gateway, localhost=other",
+        "llm.corp=groq, *.corp=vllm, a.b.corp = mine,localhost:8000=vllm,api.openai.com=gateway, localhost=other,"
+        "[::1]:8000=vllm, [FE80::1]=mine",
     )
     for url, provider in {
         "https://llm.corp/v1": "groq",
@@ -161,6 +199,9 @@ def test_hosts_named_by_the_user(monkeypatch):
         "https://corp/v1": "openai",
         "http://localhost:8000/v1": "vllm",
         "http://localhost:9000/v1": "other",
+        "http://[::1]:8000/v1": "vllm",
+        "http://[::1]:8001/v1": "openai",
+        "http://[fe80::1]:8001/v1": "mine",
         "https://api.openai.com/v1": "gateway",
         "https://api.groq.com/v1": "groq",
     }.items():
@@ -173,7 +214,9 @@ def test_the_longest_suffix_wins():
     assert [hosts.find(host, 443) for host in ("x.corp", "x.eu.corp", "eu.corp", "corp")] == ["a", "b", "a", None]
 
 
-@pytest.mark.parametrize("item", ["llm.corp", "=groq", "llm.corp=", "https://llm.corp/v1=groq", "a*.corp=groq", "*.=x"])
+@pytest.mark.parametrize(
+    "item", ["llm.corp", "=groq", "llm.corp=", "https://llm.corp/v1=groq", "a*.corp=groq", "*.=x", "::1=x", "[::1=x"]
+)
 def test_a_bad_item_is_one_line_and_the_others_count(item, monkeypatch, caplog):
     """Which setting, which item, and how to write it."""
     monkeypatch.setenv("SPANLOOM_PROVIDER_HOSTS", f"{item},ok.example=groq")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable
 
 from spanloom import semconv
@@ -18,7 +19,7 @@ class Hosts:
         self._below: dict[str, str] = {}
         for host, value in rows:
             table, name = (self._below, host[2:]) if host.startswith("*.") else (self._exact, host)
-            table[name.lower()] = value
+            table[_bare(name.lower())] = value
         self.any = bool(self._exact or self._below)
 
     def find(self, host: str, port: int | None) -> str | None:
@@ -62,7 +63,19 @@ def providers_of(setting: str) -> Hosts:
 
 def _names_host(host: str) -> bool:
     name = host.removeprefix("*.")
-    return bool(name) and name.count(":") <= 1 and not any(letter in name for letter in "*/@= \t")
+    if _V6.fullmatch(host):
+        return True
+    return bool(name) and name.count(":") <= 1 and not any(letter in name for letter in "*/@= \t[]")
+
+
+# As it stands in a URL: the colons of an address are not those before a port.
+_V6 = re.compile(r"\[([0-9A-Fa-f:.]+)\](:\d+)?")
+
+
+def _bare(host: str) -> str:
+    """An IPv6 address as clients give it, without brackets."""
+    found = _V6.fullmatch(host)
+    return host if found is None else f"{found[1]}{found[2] or ''}"
 
 
 _told: set[tuple[str, str]] = set()

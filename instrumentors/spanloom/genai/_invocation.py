@@ -38,7 +38,7 @@ _ENDED = Context()
 
 
 def _may_quote_a_key(text: str) -> bool:
-    """Whether the text of a failure is about a key: whoever refuses one may quote it."""
+    """Whether the type or text of a failure is about a key: whoever refuses one may quote it."""
     return _KEY_WORDS.search(text) is not None
 
 
@@ -178,7 +178,7 @@ class Invocation:
     def _mark(self, kind: str, error: BaseException | str | None) -> None:
         self.attributes[Error.TYPE] = self.error_type = kind
         if self.capture and error is not None and not self.hides_error_text:
-            self.hides_error_text = _may_quote_a_key(as_text(error))
+            self.hides_error_text = _may_quote_a_key(f"{kind} {as_text(error)}")
         told = self.capture & ON_SPANS and error is not None and not self.hides_error_text
         text = encodable(as_text(error)[:_MAX_STATUS_CHARS]) if told else None
         self.span.set_status(Status(StatusCode.ERROR, text))

@@ -8,7 +8,7 @@ from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, cast
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from opentelemetry import propagate, trace
 
@@ -102,6 +102,19 @@ ENDPOINT = Row(_endpoint, Reading(NoRead, None), subject="", inference=False, ki
 
 _POSTED = {"/chat/completions": CHAT, "/responses": RESPONSES, "/embeddings": EMBEDDINGS}
 _FETCHED = "/responses/"
+
+
+def _path_of(url: str) -> str:
+    """The path below the base URL; the application may name a whole one, or leave out what all begin with."""
+    path = (urlsplit(url).path if url.startswith(("http://", "https://")) else url).partition("?")[0]
+    for prefix in _PREFIXES:
+        if path.startswith(f"{prefix}/"):
+            return path[len(prefix) :]
+    return path if path.startswith("/") else f"/{path}"
+
+
+# Of base URLs, and so of whole ones.
+_PREFIXES = ("/openai/v1", "/api/v1", "/v1", "/openai")
 
 
 def _row_of(method: str, path: str) -> Row:
@@ -276,7 +289,7 @@ class Calls:
     @guarded("openai.begin")
     def _begin_request(self, neighbours: Neighbours, client: Any, options: Any) -> Begun | None:
         method, url = options.method.lower(), options.url
-        path = url.partition("?")[0]
+        path = _path_of(url)
         row = _row_of(method, path)
         if not self._telemetry.enabled or is_suppressed():
             return None
@@ -307,7 +320,8 @@ class Calls:
             begun.call.propagates = True
             added["headers"] = _with_context(begun.call, options.headers)
         if self._adds_usage and begun.row is CHAT and _lacks_usage(options, body, peer):
-            added["json_data"] = {**options.json_data, "stream_options": {"include_usage": True}}
+            asked = {**_mapping(body.get("stream_options")), "include_usage": True}
+            added["json_data"] = {**options.json_data, "stream_options": asked}
             begun.hides_usage = True
         if not added:
             return options
@@ -346,7 +360,13 @@ def _with_context(call: ClientCall, headers: Any) -> dict[str, Any]:
 
 
 def _lacks_usage(options: Any, body: _Body, peer: Peer) -> bool:
-    """A stream for which nobody asked the usage, from a provider that may be asked. A raw body is left as it is."""
-    if body.get("stream") is not True or "stream_options" in body or peer.provider in _WITHOUT_STREAM_OPTIONS:
+    """A stream of which nobody said whether he wants the usage, from a provider that may be asked.
+
+    A raw body is left as it is.
+    """
+    asked = body.get("stream_options")
+    if "include_usage" in _mapping(asked) or "stream_options" in _mapping(options.extra_json):
+        return False
+    if body.get("stream") is not True or peer.provider in _WITHOUT_STREAM_OPTIONS:
         return False
     return not any(name.lower() == "x-stainless-raw-response" for name in _mapping(options.headers))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any, Final
 
 from spanloom.genai import Inference
@@ -89,11 +90,9 @@ class ChatRead:
         return True
 
     def _take_any(self, chunk: Any) -> None:
-        usage = get(chunk, "usage")
-        if usage is not None:
-            # The last one counts: some servers tell it with each chunk.
-            self._usage = usage
         choices = items_of(chunk, "choices")
+        # The last one counts: some servers tell it with each chunk.
+        self._usage = _usage_in(chunk, choices) or self._usage
         if not (self._has_head and choices):
             read_head(self._call, chunk)
         for position, choice in enumerate(choices):
@@ -124,6 +123,16 @@ class ChatRead:
         messages = [one.message() for one in choices]
         messages[-1]["parts"] += self._room.mark()
         return messages
+
+
+def _usage_in(chunk: Any, choices: Sequence[Any]) -> Any:
+    """What a chunk tells of tokens: at its top; Groq in a field of its own, Moonshot in a choice."""
+    told = get(chunk, "usage")
+    if told is None and (groq := get(chunk, "x_groq")) is not None:
+        told = get(groq, "usage")
+    if told is None:
+        told = next((one for choice in choices if (one := get(choice, "usage")) is not None), None)
+    return told
 
 
 class _Choice:

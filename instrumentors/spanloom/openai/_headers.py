@@ -6,12 +6,15 @@ import math
 from collections.abc import Callable
 from typing import Any, cast
 
-from spanloom.genai import ClientCall, Endpoint
+from spanloom.genai import ClientCall, Endpoint, as_text
 from spanloom.semconv import HTTPServer, Spanloom
 
 _MOST_CHARS = 128
 _MOST = 2**63 - 1
 _REFUSED = (401, 403)
+_SECRETS = ("authorization", "api-key", "x-api-key", "proxy-authorization", "cookie")
+# Shorter words (``Bearer``) stand in any text.
+_LEAST_SECRET = 7
 _RETRY = "x-stainless-retry-count"
 
 
@@ -45,6 +48,16 @@ _LIMITS: dict[bytes, _Row] = {
 }
 
 
+def _quotes_a_secret(error: BaseException) -> bool:
+    """Whether the error's text holds a key that went out with its request."""
+    sent = getattr(getattr(error, "request", None), "headers", None)
+    if sent is None:
+        return False
+    words = [word for name in _SECRETS for word in str(sent.get(name) or "").split()]
+    text = as_text(error)
+    return any(len(word) >= _LEAST_SECRET and word in text for word in words)
+
+
 class Headers:
     """Reads responses; the rate limits only where they are asked for."""
 
@@ -73,9 +86,10 @@ class Headers:
         return [(rows[name.lower()], value) for name, value in headers.raw if name.lower() in rows]
 
     def note_refusal(self, call: ClientCall, error: BaseException) -> None:
-        """Who refuses a key may quote it. By shape: an application may raise classes of its own."""
+        """Who refuses a key may quote it; others may, too. By shape: an application may raise classes of its own."""
         response = getattr(error, "response", None)
-        call.hides_error_text = getattr(response, "status_code", None) in _REFUSED
+        refused = getattr(response, "status_code", None) in _REFUSED
+        call.hides_error_text = refused or (call.capture != 0 and _quotes_a_secret(error))
 
     def note_error(self, call: ClientCall, error: BaseException) -> None:
         """The same for the SDK's exceptions: those of a status have the response, the others the request."""

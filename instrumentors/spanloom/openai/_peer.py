@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 from urllib.parse import urlsplit
 
-from spanloom.genai import Peer, domains_above, providers_of
+from spanloom.genai import Peer, domains_above, providers_of, tolerant
 from spanloom.semconv import OtherProvider, Provider
 
 _CLASSES = {
@@ -95,8 +96,7 @@ class Peers:
 
     def of(self, client: object, path: str = "") -> Peer:
         """The peer of a request; ``path`` may be a whole URL, as an application may ask for."""
-        # The property behind it imports a module each time; what it gives is this.
-        url = getattr(client, "_base_url", None) or getattr(client, "base_url", None)
+        url = _base_url(client)
         if path.startswith(("http://", "https://")):
             return self._make(type(client), urlsplit(path))
         entry = self._known.get(id(url))
@@ -120,6 +120,19 @@ class Peers:
         return Peer(named or _by_class(kind) or _by_host(host, port, str(getattr(url, "path", ""))), host, port)
 
 
+def _base_url(client: object) -> Any:
+    """Where requests go. The SDK's own property imports a module each time; what it gives is the field behind it."""
+    field = getattr(client, "_base_url", None) if _has_usual_url(type(client)) else None
+    return field or tolerant(lambda: getattr(client, "base_url", None), None)
+
+
+@functools.lru_cache(maxsize=_MOST_KNOWN)
+def _has_usual_url(kind: type) -> bool:
+    """False for a class with a property of its own, as the client has that `openai.chat` and the like use."""
+    home = next((one for one in kind.__mro__ if "base_url" in vars(one)), None)
+    return home is not None and home.__module__ == "openai._base_client"
+
+
 def _by_class(kind: type) -> str | None:
     """By the SDK's own classes; an application's subclass of one is one, too."""
     ours = (_CLASSES.get(one.__name__) for one in kind.__mro__ if one.__module__.partition(".")[0] == "openai")
@@ -135,7 +148,19 @@ def _by_host(host: str, port: int, path: str) -> str:
             # Azure's newer resources speak for OpenAI's models below this path.
             openai = provider == Provider.AZURE_INFERENCE and path.startswith("/openai/")
             return Provider.AZURE_OPENAI if openai else provider
-    first = host.partition(".")[0]
-    if first.startswith(("bedrock-runtime", "bedrock-mantle")):
+    if _is_bedrock(host):
         return Provider.AWS_BEDROCK
-    return Provider.VERTEX_AI if host.endswith("-aiplatform.googleapis.com") else Provider.OPENAI
+    first = host.partition(".")[0]
+    return Provider.VERTEX_AI if first.endswith("aiplatform") and host.endswith(_GOOGLE) else Provider.OPENAI
+
+
+# Behind a region's name, and the endpoints that stay in one.
+_GOOGLE = (".googleapis.com",)
+_AMAZON = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
+
+
+def _is_bedrock(host: str) -> bool:
+    """In a public region, or by an endpoint in the application's own network."""
+    first = host.partition(".")[0]
+    names = host.split(".")[:2] if first.startswith("vpce-") else [first]
+    return host.endswith(_AMAZON) and any(name.startswith(("bedrock-runtime", "bedrock-mantle")) for name in names)
