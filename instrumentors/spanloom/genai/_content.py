@@ -39,12 +39,22 @@ def _build(name: str, build: Content) -> Any:
 
 def as_json(values: Mapping[str, Any], max_bytes: int) -> dict[str, str]:
     """The JSON text of each value, within the limit. The variables of a prompt are texts themselves."""
+    return each("genai.content.json", lambda name, value: _json_attribute(name, value, max_bytes), values.items())
 
-    def text(name: str, value: Any) -> str:
-        is_text = isinstance(value, str) and name.startswith(_VARIABLES)
-        return _text_within(value, max_bytes) if is_text else json_text(value, max_bytes)
 
-    return each("genai.content.json", text, values.items())
+def built_as_json(content: Mapping[str, Content], max_bytes: int) -> dict[str, str]:
+    """The JSON text of what each builder gives: ``as_json(built(...))`` in one go."""
+
+    def text(name: str, build: Content) -> str | None:
+        value = build()
+        return None if value is None else _json_attribute(name, value, max_bytes)
+
+    return each("genai.content", text, content.items())
+
+
+def _json_attribute(name: str, value: Any, max_bytes: int) -> str:
+    is_text = isinstance(value, str) and name.startswith(_VARIABLES)
+    return _text_within(value, max_bytes) if is_text else json_text(value, max_bytes)
 
 
 def _text_within(text: str, max_bytes: int) -> str:
@@ -62,11 +72,12 @@ def json_text(value: Any, max_bytes: int | None = None) -> str:
     Bytes are not copied: their digest and size stand for them.
     """
     # Most values are JSON's own already; walking them first would cost as much again.
-    text = tolerant(lambda: _dumped(value), None)
+    text = tolerant(_dumped, None, value)
     if text is None:
         value = plain(value)
         text = _dumped(value)
-    text = _without_blobs(text)
+    if _BASE64 in text:
+        text = _without_blobs(text)
     # A character has at most four bytes.
     if max_bytes is None or len(text) * 4 <= max_bytes or _size(text) <= max_bytes:
         return text
