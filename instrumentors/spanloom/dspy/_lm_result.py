@@ -102,9 +102,8 @@ def _read_recorded(given: list[Any]) -> None:
 def write(inference: LMCall, result: Any, answers: tuple[Any, ...]) -> None:
     """What a result says of itself, onto its call."""
     _read_identity(inference, answers)
-    reasons = _finish_reasons(answers)
-    if reasons:
-        inference.finish_reasons = reasons
+    if inference.recording:
+        inference.finish_reasons = _finish_reasons(answers) or inference.finish_reasons
     inference.cache_hit = field(result, "cache_hit") is True
     if inference.cache_hit:
         # The stored usage was paid for by an earlier call.
@@ -122,8 +121,8 @@ def _read_identity(inference: LMCall, answers: tuple[Any, ...]) -> None:
     model = field(answers[0], "model")
     if isinstance(model, str) and model:
         inference.response_model = model
-    answer_id = field(answers[0], "id")
-    if len(answers) == 1 and isinstance(answer_id, str) and answer_id:
+    answer_id = field(answers[0], "id") if len(answers) == 1 else None
+    if isinstance(answer_id, str) and answer_id:
         inference.response_id = answer_id
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, cast
+from typing import Any
 
 from spanloom.dspy import _agents, _generators
 from spanloom.dspy._paths import own, path_below
@@ -43,14 +43,15 @@ def begin(
     telemetry: Telemetry, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], modules: str = ALL
 ) -> Step | None:
     """Start the span of one module call; ``None`` where the user does not want to see it."""
-    kind = _agents.kind_of(cast("type[object]", type(module)))
+    class_ = module.__class__
+    kind = _agents.kind_of(class_)
     if modules == NONE and kind is None:
         return None
     innermost = current()
     around = None if innermost is None else enclosing_module(innermost)
     if modules == COLLAPSED and around is not None and _inner_of(around.owner) is module:
         return None
-    name = type(module).__name__
+    name = class_.__name__
     path = None if around is None else _path(around, module)
     step: Step
     if kind is not None:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, cast
 
+from spanloom.genai._encoder import encoded
 from spanloom.genai._guard import each, tolerant
 from spanloom.genai._limit import within
 from spanloom.semconv import GenAI
@@ -20,7 +21,6 @@ _BASE64: Final = ";base64,"
 _DATA_URL: Final = re.compile(r"data:([\w.+/-]{0,128});base64,([A-Za-z0-9+/]{64,}={0,2})")
 _VARIABLES: Final = f"{GenAI.PROMPT_VARIABLE}."
 # Made once: `json.dumps` with options makes an encoder a call.
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 _encode_ascii = json.JSONEncoder(allow_nan=False).encode
 
 # Makes the content when it is wanted; plain values by preference, anything else is made plain.
@@ -39,7 +39,12 @@ def _build(name: str, build: Content) -> Any:
 
 def as_json(values: Mapping[str, Any], max_bytes: int) -> dict[str, str]:
     """The JSON text of each value, within the limit. The variables of a prompt are texts themselves."""
-    return each("genai.content.json", lambda name, value: _json_attribute(name, value, max_bytes), values.items())
+
+    def text(name: str, value: Any) -> str:
+        is_text = isinstance(value, str) and name.startswith(_VARIABLES)
+        return _text_within(value, max_bytes) if is_text else json_text(value, max_bytes)
+
+    return each("genai.content.json", text, values.items())
 
 
 def built_as_json(content: Mapping[str, Content], max_bytes: int) -> dict[str, str]:
@@ -47,14 +52,12 @@ def built_as_json(content: Mapping[str, Content], max_bytes: int) -> dict[str, s
 
     def text(name: str, build: Content) -> str | None:
         value = build()
-        return None if value is None else _json_attribute(name, value, max_bytes)
+        if value is None:
+            return None
+        is_text = isinstance(value, str) and name.startswith(_VARIABLES)
+        return _text_within(value, max_bytes) if is_text else json_text(value, max_bytes)
 
     return each("genai.content", text, content.items())
-
-
-def _json_attribute(name: str, value: Any, max_bytes: int) -> str:
-    is_text = isinstance(value, str) and name.startswith(_VARIABLES)
-    return _text_within(value, max_bytes) if is_text else json_text(value, max_bytes)
 
 
 def _text_within(text: str, max_bytes: int) -> str:
@@ -103,7 +106,7 @@ def _size(text: str) -> int:
 
 
 def _dumped(value: Any) -> str:
-    text = _encode(value)
+    text = encoded(value)
     # A lone surrogate cannot be exported: one such character would cost a whole batch.
     return text if text.isascii() or _encodable(text) else _encode_ascii(value)
 

@@ -63,9 +63,10 @@ def without_invocation(context: Context) -> Context:
     return otel.set_value(_CURRENT, None, context)
 
 
-def is_suppressed() -> bool:
+def is_suppressed(context: Context | None = None) -> bool:
     """True inside ``suppress_instrumentation()``."""
-    context = otel.get_current()
+    if context is None:
+        context = otel.get_current()
     return bool(context) and bool(context.get(_SUPPRESS) or context.get(_SUPPRESS_PLAIN))
 
 

@@ -214,12 +214,9 @@ class Invocation:
     def add_event(self, name: str, attributes: Mapping[str, Any]) -> None:
         """Something that happened on the way, as a span event; dropped where nobody keeps the span."""
         if self.recording:
-            attempt("genai.event", self._add_event, name, attributes)
-
-    def _add_event(self, name: str, attributes: Mapping[str, Any]) -> None:
-        told = dict(attributes)
-        make_encodable(told)
-        self.span.add_event(name, told)
+            told = dict(attributes)
+            make_encodable(told)
+            attempt("genai.event", self.span.add_event, name, told)
 
     def add_evaluation(self, name: str, score: float | None, label: str | None, explanation: str | None) -> None:
         """The conventions' event for a judgement of what this invocation made. ``explanation`` is content."""
