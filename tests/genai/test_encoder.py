@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from spanloom.genai._encoder import encoded
 
 LONG = "The keeper wrote of wind and poor visibility. " * 40
@@ -30,7 +31,8 @@ def test_a_long_text_with_any_character(one):
         {"role": "user", "parts": [{"type": "text", "content": LONG}], "id": None, "n": 1, "ok": True, "x": 0.5},
         [{"a": LONG}, LONG],
         [LONG, "b", "c"],
-        {1: LONG, None: 1, True: 2, 2.5: "x"},
+        {1: LONG, None: 1, 2.5: "x"},
+        {True: LONG},
         {str(number): LONG for number in range(30)},
         {"a": {"b": {"c": {"d": {"e": {"f": {"g": LONG}}}}}}},
         [[LONG, {}], []],

@@ -19,6 +19,7 @@ _MAX_LOOKS: Final = 48
 _MAX_DEPTH: Final = 5
 # Below it, searching is no gain.
 _LONG: Final = 1024
+_TEXT: Final = frozenset((str,))
 _SAMPLE: Final = 200
 # Of a sample: each escape is a replacement.
 _MANY: Final = 8
@@ -28,7 +29,18 @@ _CONTROLS: Final = [chr(code) for code in range(32) if chr(code) not in _REPLACE
 
 def encoded(value: Any) -> str:
     """The JSON text; raises what the library raises."""
+    if type(value) is dict and _is_flat(value):  # pyright: ignore[reportUnknownArgumentType]
+        return _of_texts(value)  # pyright: ignore[reportUnknownArgumentType]
     return _of(value, _MAX_DEPTH) if _has_long_text(value) else _encode_any(value)
+
+
+def _is_flat(value: dict[Any, Any]) -> bool:
+    """Whether these are a few texts by name, as most inputs and outputs are."""
+    return len(value) <= _MAX_FIELDS and {*map(type, value), *map(type, value.values())} <= _TEXT
+
+
+def _of_texts(texts: dict[str, str]) -> str:
+    return f"{{{', '.join([f'{encode_basestring(name)}: {_quoted(text)}' for name, text in texts.items()])}}}"
 
 
 def _has_long_text(value: Any) -> bool:
