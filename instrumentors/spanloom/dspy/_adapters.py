@@ -66,9 +66,11 @@ def _tell(telemetry: Telemetry, name: str, adapter: object, error: BaseException
     if around is None:
         return
     details = {DSpy.ADAPTER: type(adapter).__name__}
-    if error is not None:
-        details[Error.TYPE] = error_type(error)
-    around.add_event(name, details)
+    if error is None:
+        # The name of a class is always encodable; each call has two of these.
+        around.span.add_event(name, details)
+    else:
+        around.add_event(name, {**details, Error.TYPE: error_type(error)})
 
 
 def _wrap_preprocess(telemetry: Telemetry, original: _Function) -> _Function:

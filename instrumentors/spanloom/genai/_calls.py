@@ -143,9 +143,10 @@ class ClientCall(Invocation):
         """Low-cardinality attributes of every record of this call; made at its end, once. Before it they may change."""
         if not self.ended:
             return self._describe()
-        if self._metric_attributes is None:
-            self._metric_attributes = self._describe()
-        return self._metric_attributes
+        known = self._metric_attributes
+        if known is None:
+            known = self._metric_attributes = self._describe()
+        return known
 
     def _describe(self) -> dict[str, Any]:
         rows = dict(self._identity)
