@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 from spanloom.dspy import _attempts, _lm_result, _lm_stream, _transport, _typesafe
 from spanloom.dspy._lm_call import LMCall
@@ -32,7 +32,8 @@ def begin(peers: Peers, telemetry: Telemetry, lm: Any, args: tuple[Any, ...], kw
     if inference_is_recorded():
         return None
     known: dict[str, Any] = own(lm)
-    kind = lm.__class__
+    # Not its `__class__`, which may be the user's code.
+    kind = cast("type[object]", type(lm))
     # A property of the class is the user's code, and no text.
     name, given = known.get("model") or getattr(kind, "model", None), known.get("kwargs")
     provider, model = split_model(name) if isinstance(name, str) else (None, None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 from spanloom.dspy import _agents, _generators
 from spanloom.dspy._paths import own, path_below
@@ -43,7 +43,7 @@ def begin(
     telemetry: Telemetry, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], modules: str = ALL
 ) -> Step | None:
     """Start the span of one module call; ``None`` where the user does not want to see it."""
-    class_ = module.__class__
+    class_ = cast("type[object]", type(module))
     kind = _agents.kind_of(class_)
     if modules == NONE and kind is None:
         return None
