@@ -547,7 +547,7 @@ PLACES = [
     (_modules, "Workflow"),
     (_agents, "LoopAgent"),
     (_modules, "path_below"),
-    (_modules, "_details"),
+    (_modules, "_add_details"),
     (_modules, "_outputs"),
     (_lm, "LMCall"),
     (_lm, "split_model"),

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
+from opentelemetry import context as otel
+
 from spanloom.dspy._frames import OnError, at_home
 from spanloom.dspy._scopes import Scope
 from spanloom.dspy._settings import OFF, SPANS, Settings
@@ -51,20 +53,24 @@ def _spans(telemetry: Telemetry) -> Iterator[Target]:
 
 def _around(telemetry: Telemetry) -> Invocation | None:
     """The invocation that an adapter works for, if somebody keeps its span."""
-    if not telemetry.enabled or is_suppressed():
+    context = otel.get_current()
+    around = current(context)
+    if around is None or not around.recording or around.ended:
         return None
-    around = current()
-    return around if around is not None and around.recording and not around.ended else None
+    return around if telemetry.enabled and not is_suppressed(context) else None
 
 
 @guarded("dspy.adapter.event")
 def _tell(telemetry: Telemetry, name: str, adapter: object, error: BaseException | None = None) -> None:
     around = _around(telemetry)
-    if around is not None:
-        details = {DSpy.ADAPTER: type(adapter).__name__}
-        if error is not None:
-            details[Error.TYPE] = error_type(error)
-        around.add_event(name, details)
+    if around is None:
+        return
+    details = {DSpy.ADAPTER: type(adapter).__name__}
+    if error is None:
+        # The name of a class is always encodable; each call has two of these.
+        around.span.add_event(name, details)
+    else:
+        around.add_event(name, {**details, Error.TYPE: error_type(error)})
 
 
 def _wrap_preprocess(telemetry: Telemetry, original: _Function) -> _Function:
@@ -82,9 +88,12 @@ def _wrap_postprocess(telemetry: Telemetry, original: _Function) -> _Function:
     """Wrap what each call does with the answers."""
 
     def postprocess(self: Any, /, *args: Any, **kwargs: Any) -> Any:
-        with OnError(functools.partial(_tell, telemetry, DSpyEvent.ADAPTER_PARSE, self)):
+        failed = True
+        try:
             result = original(self, *args, **kwargs)
-        _tell(telemetry, DSpyEvent.ADAPTER_PARSE, self)
+            failed = False
+        finally:
+            _tell(telemetry, DSpyEvent.ADAPTER_PARSE, self, sys.exc_info()[1] if failed else None)
         return result
 
     return at_home(postprocess, original)

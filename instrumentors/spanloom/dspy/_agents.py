@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
@@ -12,6 +13,7 @@ from spanloom.semconv import DSpy
 FINISH, MAX_ITERS, PARSE_ERROR = "finish", "max_iters", "parse_error"
 CONTEXT_WINDOW, EMPTY_TOOL_CALLS = "context_window", "empty_tool_calls"
 _CONTEXT_ERROR = "ContextWindowExceededError"
+_MOST_KNOWN = 256
 
 
 class LoopAgent(Agent):
@@ -35,9 +37,10 @@ class LoopAgent(Agent):
         self.before, self.last = self.last, error
 
 
-def kind_of(module: Any) -> str | None:
-    """The name of DSPy's agent class that a module is one of; ``None`` for any other module."""
-    for base in type(module).__mro__:
+@functools.lru_cache(_MOST_KNOWN)
+def kind_of(kind: type[object]) -> str | None:
+    """The name of DSPy's agent class that a module's class is one of; ``None`` for any other class."""
+    for base in kind.__mro__:
         if base.__name__ in _TELLERS and base.__module__.startswith("dspy.predict"):
             return base.__name__
     return None
@@ -51,9 +54,11 @@ def limit_of(module: Any, kwargs: Mapping[str, Any]) -> int | None:
     return None
 
 
-def note_end(agent: LoopAgent, kind: str, result: Any) -> None:
+def note_end(agent: Agent, result: Any) -> None:
     """Write what the result tells onto the agent's span."""
-    agent.attributes.update(_TELLERS[kind](agent, result))
+    kind = kind_of(type(agent.owner))
+    if kind is not None and isinstance(agent, LoopAgent):
+        agent.attributes.update(_TELLERS[kind](agent, result))
 
 
 def _react(agent: LoopAgent, result: Any) -> Iterator[tuple[str, Any]]:

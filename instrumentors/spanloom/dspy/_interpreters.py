@@ -79,7 +79,7 @@ def _code_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 def _sets_up(around: Invocation | None, code: object) -> bool:
     """True for what no model wrote: DSPy's shim, an agent's variables, the sources of its tools."""
-    if otel.get_value(_SETTING_UP) or (isinstance(around, LoopAgent) and kind_of(around.owner) == "CodeAct"):
+    if otel.get_value(_SETTING_UP) or (isinstance(around, LoopAgent) and kind_of(type(around.owner)) == "CodeAct"):
         return True
     modules = (sys.modules.get(name) for name in _SHIMS)
     return any(vars(one).get("SHIM_SETUP") is code for one in modules if one is not None)

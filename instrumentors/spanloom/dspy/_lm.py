@@ -14,7 +14,7 @@ from spanloom.dspy._paths import own
 from spanloom.dspy._providers import Peers, split_model
 from spanloom.dspy._settings import Settings
 from spanloom.dspy._wrap import both
-from spanloom.genai import Target, Telemetry, guard, inference_is_recorded
+from spanloom.genai import Target, Telemetry, attempt, inference_is_recorded
 from spanloom.semconv import DSpy, Operation
 
 _BELOW = (_lm_result, _attempts, _lm_stream, _transport, _typesafe)
@@ -31,20 +31,26 @@ def begin(peers: Peers, telemetry: Telemetry, lm: Any, args: tuple[Any, ...], kw
     """Start the span of one model call with all its attempts; ``None`` where one further out records it already."""
     if inference_is_recorded():
         return None
-    known, kind = own(lm), cast("type[object]", type(lm))
+    known: dict[str, Any] = own(lm)
+    # Not its `__class__`, which may be the user's code.
+    kind = cast("type[object]", type(lm))
     # A property of the class is the user's code, and no text.
     name, given = known.get("model") or getattr(kind, "model", None), known.get("kwargs")
     provider, model = split_model(name) if isinstance(name, str) else (None, None)
-    merged: dict[str, Any] = {**cast("dict[str, Any]", given), **kwargs} if isinstance(given, dict) else kwargs
+    merged: dict[str, Any] = {**given, **kwargs} if isinstance(given, dict) else kwargs
     operation = Operation.TEXT_COMPLETION if known.get("model_type") == "text" else Operation.CHAT
     peer = peers.of(provider, merged.get("api_base") or merged.get("base_url"))
     inference = LMCall(telemetry, operation, model, peer, lm)
-    with guard("dspy.lm.request"):
-        inference.propagates = peers.trusts(peer.address, peer.port)
-        if inference.recording:
-            inference.attributes[DSpy.LM_CLASS] = kind.__name__
-            _read(inference, args, kwargs, merged)
+    if peer.address is not None:
+        attempt("dspy.lm.peer", _note_peer, inference, peers)
+    if inference.recording:
+        inference.attributes[DSpy.LM_CLASS] = kind.__name__
+        attempt("dspy.lm.request", _read, inference, args, kwargs, merged)
     return inference
+
+
+def _note_peer(inference: LMCall, peers: Peers) -> None:
+    inference.propagates = peers.trusts(inference.peer.address, inference.peer.port)
 
 
 def _read(inference: LMCall, args: tuple[Any, ...], kwargs: dict[str, Any], merged: dict[str, Any]) -> None:

@@ -102,9 +102,8 @@ def _read_recorded(given: list[Any]) -> None:
 def write(inference: LMCall, result: Any, answers: tuple[Any, ...]) -> None:
     """What a result says of itself, onto its call."""
     _read_identity(inference, answers)
-    reasons = list(_finish_reasons(answers))
-    if reasons:
-        inference.finish_reasons = reasons
+    if inference.recording:
+        inference.finish_reasons = _finish_reasons(answers) or inference.finish_reasons
     inference.cache_hit = field(result, "cache_hit") is True
     if inference.cache_hit:
         # The stored usage was paid for by an earlier call.
@@ -122,18 +121,20 @@ def _read_identity(inference: LMCall, answers: tuple[Any, ...]) -> None:
     model = field(answers[0], "model")
     if isinstance(model, str) and model:
         inference.response_model = model
-    answer_id = field(answers[0], "id")
-    if len(answers) == 1 and isinstance(answer_id, str) and answer_id:
+    answer_id = field(answers[0], "id") if len(answers) == 1 else None
+    if isinstance(answer_id, str) and answer_id:
         inference.response_id = answer_id
 
 
-def _finish_reasons(answers: tuple[Any, ...]) -> Iterator[str]:
+def _finish_reasons(answers: tuple[Any, ...]) -> list[str]:
+    reasons: list[str] = []
     for answer in answers:
         choices = field(answer, "choices") or field(answer, "outputs")
         for one in cast("Sequence[Any]", choices if isinstance(choices, (list, tuple)) else (answer,)):
             reason = field(one, "finish_reason")
             if isinstance(reason, str):
-                yield str(reason)
+                reasons.append(str(reason))
+    return reasons
 
 
 def usage_of(usage: Any) -> Usage | None:
@@ -142,10 +143,7 @@ def usage_of(usage: Any) -> Usage | None:
         return None
     given = field(usage, "prompt_tokens_details") or field(usage, "input_tokens_details")
     made = field(usage, "completion_tokens_details") or field(usage, "output_tokens_details")
-    found = Usage(
-        input_tokens=_either(usage, "prompt_tokens", "input_tokens"),
-        output_tokens=_either(usage, "completion_tokens", "output_tokens"),
-    )
+    found = Usage(_either(usage, "prompt_tokens", "input_tokens"), _either(usage, "completion_tokens", "output_tokens"))
     if given:
         found.cache_read_input_tokens = count(field(given, "cached_tokens"))
         found.cache_write_input_tokens = _either(given, "cache_creation_tokens", "cache_write_tokens")
@@ -153,7 +151,9 @@ def usage_of(usage: Any) -> Usage | None:
     if made:
         found.reasoning_output_tokens = count(field(made, "reasoning_tokens"))
         found.audio_output_tokens = count(field(made, "audio_tokens")) or None
-    return found if found.attributes() else None
+    # Most tell these two: the rest need not be looked at.
+    is_told = found.input_tokens is not None or found.output_tokens is not None
+    return found if is_told or found.attributes() else None
 
 
 def _either(usage: Any, name: str, other: str) -> int | None:

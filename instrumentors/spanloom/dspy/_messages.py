@@ -10,18 +10,26 @@ from spanloom.dspy._parts import MAX_NAME, Part, field, parts_of, reasoning_part
 
 _SYSTEM = ("system", "developer")
 _ANSWERS = ("tool", "function")
+# A chat message of a role and a content has nothing else to look for.
+_PLAIN = 2
 
 
 def input_messages(messages: Iterable[Any]) -> list[dict[str, Any]]:
     """Everything but the system instructions, in order: chat dictionaries or typed messages."""
-    roles = ((text_of(one, "role"), one) for one in messages)
-    return [{"role": role, "parts": _parts(role, one)} for role, one in roles if role and role not in _SYSTEM]
+    found: list[dict[str, Any]] = []
+    for one in messages:
+        role = text_of(one, "role")
+        if role is not None and role not in _SYSTEM:
+            found.append({"role": role, "parts": _parts(role, one)})
+    return found
 
 
 def system_instructions(messages: Iterable[Any], system: Any = None) -> list[Part] | None:
     """The parts of system messages, after those that stand apart; ``None`` where there are none."""
-    rows = (field(one, "content") or field(one, "parts") for one in messages if field(one, "role") in _SYSTEM)
-    parts = [part for content in (system, *rows) for part in parts_of(content)]
+    parts = [] if system is None else parts_of(system)
+    for one in messages:
+        if field(one, "role") in _SYSTEM:
+            parts += parts_of(field(one, "content") or field(one, "parts"))
     return parts or None
 
 
@@ -44,6 +52,8 @@ def _parts(role: str, message: Any) -> list[Part]:
     content = field(message, "content")
     if role in _ANSWERS and content is not None:
         return [tool_result(text_of(message, "tool_call_id"), content)]
+    if isinstance(content, str) and isinstance(message, dict) and len(message) == _PLAIN:  # pyright: ignore[reportUnknownArgumentType]
+        return parts_of(content)
     thought = reasoning_part(field(message, "reasoning_content"))
     told = parts_of(field(message, "parts") if content is None else content)
     return [*([thought] if thought else ()), *told, *_calls(message)]

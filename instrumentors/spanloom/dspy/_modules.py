@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 from spanloom.dspy import _agents, _generators
 from spanloom.dspy._paths import own, path_below
@@ -12,7 +12,18 @@ from spanloom.dspy._scopes import enclosing_module, is_resubmitted
 from spanloom.dspy._settings import ALL, COLLAPSED, NONE, Settings
 from spanloom.dspy._signatures import described
 from spanloom.dspy._wrap import both
-from spanloom.genai import Invocation, Step, Target, Telemetry, Workflow, current, guard, guarded, is_suppressed
+from spanloom.genai import (
+    Agent,
+    Invocation,
+    Step,
+    Target,
+    Telemetry,
+    Workflow,
+    attempt,
+    current,
+    guarded,
+    is_suppressed,
+)
 from spanloom.semconv import DSpy
 
 _SETTINGS = ("config", "demos", "lm", "new_signature", "signature")
@@ -32,17 +43,16 @@ def begin(
     telemetry: Telemetry, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], modules: str = ALL
 ) -> Step | None:
     """Start the span of one module call; ``None`` where the user does not want to see it."""
-    kind = _agents.kind_of(module)
+    class_ = cast("type[object]", type(module))
+    kind = _agents.kind_of(class_)
     if modules == NONE and kind is None:
         return None
     innermost = current()
-    around = enclosing_module(innermost)
+    around = None if innermost is None else enclosing_module(innermost)
     if modules == COLLAPSED and around is not None and _inner_of(around.owner) is module:
         return None
-    name = type(module).__name__
-    path = None
-    with guard("dspy.module.path"):
-        path = _path(around, module)
+    name = class_.__name__
+    path = None if around is None else _path(around, module)
     step: Step
     if kind is not None:
         step = _agents.LoopAgent(telemetry, name, module, {}, _agents.limit_of(module, kwargs))
@@ -51,8 +61,7 @@ def begin(
     else:
         step = _Part(telemetry, f"{name} {path}" if path else name, module, {})
     if step.recording:
-        with guard("dspy.module.details"):
-            step.attributes.update(_details(module, name, path, innermost, modules))
+        attempt("dspy.module.details", _add_details, step.attributes, module, name, path, innermost, modules)
     if step.captures_content:
         given = _inputs(module, args, kwargs)
         step.content = {DSpy.INPUTS: lambda: given}
@@ -73,28 +82,26 @@ def conclude(step: Step, result: Any) -> Any:
     """End it with what it gave back; a generator ends it when it is read."""
     if _generators.is_generator(result):
         return _generators.followed(step, result)
-    with guard("dspy.module.result"):
-        if step.captures_content:
-            step.content = {**step.content, DSpy.OUTPUTS: lambda: _outputs(result)}
-        if isinstance(step, _agents.LoopAgent) and step.recording:
-            kind = _agents.kind_of(step.owner)
-            if kind is not None:
-                _agents.note_end(step, kind, result)
+    if step.captures_content:
+        step.content = {**step.content, DSpy.OUTPUTS: lambda: _outputs(result)}
+    if isinstance(step, Agent) and step.recording:
+        attempt("dspy.module.result", _agents.note_end, step, result)
     step.stop()
     return result
 
 
 def _inputs(module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """What was given; without a predictor's settings, among which may be keys."""
-    settings = _SETTINGS if "signature" in own(module) else ()
-    given = {name: value for name, value in kwargs.items() if name not in settings}
+    given = dict(kwargs)
+    if "signature" in own(module):
+        for name in _SETTINGS:
+            given.pop(name, None)
     return {"args": list(args), **given} if args else given
 
 
-def _path(around: Step | None, module: Any) -> str | None:
+@guarded("dspy.module.path")
+def _path(around: Step, module: Any) -> str | None:
     """The path below the outermost module that is running."""
-    if around is None:
-        return None
     outer: Step | None = around
     while outer is not None:
         around, outer = outer, enclosing_module(outer.parent)
@@ -109,30 +116,25 @@ def _inner_of(module: Any) -> Any:
     return own(module).get(_INNER) if is_wrapper else None
 
 
-def _details(
-    module: Any, name: str, path: str | None, innermost: Invocation | None, modules: str
-) -> Iterator[tuple[str, Any]]:
-    yield DSpy.MODULE, name
+def _add_details(
+    attributes: dict[str, Any], module: Any, name: str, path: str | None, innermost: Invocation | None, modules: str
+) -> None:
+    attributes[DSpy.MODULE] = name
     if path is not None:
-        yield DSpy.MODULE_PATH, path
-    if is_resubmitted(innermost):
-        yield DSpy.PARALLEL_RESUBMITTED, True
+        attributes[DSpy.MODULE_PATH] = path
+    if innermost is not None and is_resubmitted(innermost):
+        attributes[DSpy.PARALLEL_RESUBMITTED] = True
     mine = own(module)
     if mine.get("_compiled") is True:
-        yield DSpy.MODULE_COMPILED, True
+        attributes[DSpy.MODULE_COMPILED] = True
     inner = _inner_of(module) if modules == COLLAPSED else None
     predictor = mine if inner is None else own(inner)
     signature = predictor.get("signature")
     if isinstance(signature, type):
-        told = described(signature)
-        yield DSpy.SIGNATURE, told.text
-        if told.name is not None:
-            yield DSpy.SIGNATURE_NAME, told.name
-        if told.digest is not None:
-            yield DSpy.INSTRUCTIONS_HASH, told.digest
+        attributes.update(described(signature))
     demos = predictor.get("demos")
     if isinstance(demos, list) and demos:
-        yield DSpy.DEMOS_COUNT, len(demos)  # pyright: ignore[reportUnknownArgumentType]
+        attributes[DSpy.DEMOS_COUNT] = len(demos)  # pyright: ignore[reportUnknownArgumentType]
 
 
 def _outputs(result: Any) -> Any:

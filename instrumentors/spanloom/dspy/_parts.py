@@ -18,22 +18,27 @@ MAX_NAME: Final = 128
 def field(value: Any, key: str) -> Any:
     """An item or an attribute; ``None`` where there is neither."""
     # Not the abstract class: asking for it costs more than the rest.
-    return cast("dict[str, Any]", value).get(key) if isinstance(value, dict) else getattr(value, key, None)
+    if isinstance(value, dict):
+        return value.get(key)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    return getattr(value, key, None)
 
 
 def text_of(value: Any, *keys: str) -> str | None:
     """The first of these fields that is a text, and not an empty one."""
-    found = (field(value, key) for key in keys)
-    return next((one for one in found if isinstance(one, str) and one), None)
+    for key in keys:
+        found = field(value, key)
+        if isinstance(found, str) and found:
+            return found
+    return None
 
 
 def parts_of(content: Any) -> list[Part]:
     """The content of a message: a text, or a list of parts. What is neither, or empty, has none."""
     if isinstance(content, str):
         return [{"type": "text", "content": content}] if content else []
-    if isinstance(content, (list, tuple)):
-        return [found for one in cast("Iterable[Any]", content) if (found := part_of(one)) is not None]
-    return []
+    if not isinstance(content, (list, tuple)):
+        return []
+    return [found for one in cast("Iterable[Any]", content) if (found := part_of(one)) is not None]
 
 
 def part_of(part: Any) -> Part | None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import weakref
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
+
+from spanloom.semconv import DSpy
 
 _MAX_CHARS = 256
 _HASH_CHARS = 12
@@ -11,32 +14,28 @@ _HASH_CHARS = 12
 _NAMELESS = "StringSignature"
 
 
-class Described(NamedTuple):
-    """``text`` is ``question -> answer``; ``name`` of a class of the application's; ``digest`` of the instructions."""
-
-    text: str
-    name: str | None
-    digest: str | None
-    # What they were made of: the instructions of a class may be set anew.
-    source: object
+# With what they were made of: the instructions of a class may be set anew.
+_known: weakref.WeakKeyDictionary[Any, tuple[object, Mapping[str, str]]] = weakref.WeakKeyDictionary()
 
 
-_known: weakref.WeakKeyDictionary[Any, Described] = weakref.WeakKeyDictionary()
-
-
-def described(signature: Any) -> Described:
+def described(signature: Any) -> Mapping[str, str]:
     """What is told of a signature class; made once, since reading its fields and instructions is slow."""
     found = _known.get(signature)
-    if found is None or found.source is not signature.__doc__:
-        _known[signature] = found = _describe(signature)
-    return found
+    if found is None or found[0] is not signature.__doc__:
+        _known[signature] = found = (signature.__doc__, _describe(signature))
+    return found[1]
 
 
-def _describe(signature: Any) -> Described:
+def _describe(signature: Any) -> Mapping[str, str]:
+    """``question -> answer``; the name of a class of the application's; the digest of the instructions."""
     fields = (signature.input_fields, signature.output_fields)
-    text = " -> ".join(", ".join(names) for names in fields)[:_MAX_CHARS]
-    name: str = signature.__name__
-    return Described(text, None if name == _NAMELESS else name, digest_of(signature.instructions), signature.__doc__)
+    told = {DSpy.SIGNATURE: " -> ".join(", ".join(names) for names in fields)[:_MAX_CHARS]}
+    if signature.__name__ != _NAMELESS:
+        told[DSpy.SIGNATURE_NAME] = signature.__name__
+    digest = digest_of(signature.instructions)
+    if digest is not None:
+        told[DSpy.INSTRUCTIONS_HASH] = digest
+    return told
 
 
 def digest_of(text: Any) -> str | None:

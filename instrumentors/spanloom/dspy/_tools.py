@@ -67,7 +67,7 @@ def execution_of(telemetry: Telemetry, call: Call, function: object, arguments: 
 
 def _belongs_to_agent(tool: Any, name: str) -> bool:
     agent = enclosing_agent()
-    if agent is None or kind_of(agent.owner) != _CLOSING[name]:
+    if agent is None or kind_of(type(agent.owner)) != _CLOSING[name]:
         return False
     tools = own(agent.owner).get("tools")
     return isinstance(tools, dict) and cast("dict[str, Any]", tools).get(name) is tool

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from spanloom.genai._conflict import Neighbours
     from spanloom.genai._content import as_text, json_text
     from spanloom.genai._context import current, inference_is_recorded, is_suppressed, quiet
-    from spanloom.genai._guard import guard, guarded, tolerant
+    from spanloom.genai._guard import attempt, guard, guarded, tolerant
     from spanloom.genai._hosts import Hosts, domains_above, hosts_of, providers_of
     from spanloom.genai._instrumentor import Instrumentor
     from spanloom.genai._invocation import Invocation, error_type
@@ -47,6 +47,7 @@ __all__ = [
     "Usage",
     "Workflow",
     "as_text",
+    "attempt",
     "content",
     "current",
     "domains_above",
@@ -85,6 +86,7 @@ _HOMES = {
     "Usage": "_usage",
     "Workflow": "_kinds",
     "as_text": "_content",
+    "attempt": "_guard",
     "content": "_capture",
     "current": "_context",
     "domains_above": "_hosts",

@@ -11,7 +11,8 @@ from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind
 
 from spanloom.genai import _completion, _context, _events, _registry
-from spanloom.genai._content import Content, as_json, as_plain, as_text, built, encodable, make_encodable
+from spanloom.genai._capture import IN_EVENTS
+from spanloom.genai._content import Content, as_json, as_plain, as_text, built, built_as_json, encodable, make_encodable
 from spanloom.genai._guard import attempt, guard
 from spanloom.genai._invocation import Invocation
 from spanloom.genai._totals import Contribution, Totals
@@ -142,9 +143,10 @@ class ClientCall(Invocation):
         """Low-cardinality attributes of every record of this call; made at its end, once. Before it they may change."""
         if not self.ended:
             return self._describe()
-        if self._metric_attributes is None:
-            self._metric_attributes = self._describe()
-        return self._metric_attributes
+        known = self._metric_attributes
+        if known is None:
+            known = self._metric_attributes = self._describe()
+        return known
 
     def _describe(self) -> dict[str, Any]:
         rows = dict(self._identity)
@@ -192,8 +194,8 @@ class ModelCall(ClientCall):
         self.chunks = 0
         self._cost: float | None = None
         self._unpriced = False
-        # The content, made once for the span, the event and the hook.
-        self._built: dict[str, Any] = {}
+        # The content, made once for the span, the event and the hook; not before one of these two wants it.
+        self._built: dict[str, Any] | None = None
         details = {} if model is None else {GenAI.REQUEST_MODEL: model}
         super().__init__(telemetry, operation, span_name(operation, model), peer, details, owner)
 
@@ -231,20 +233,29 @@ class ModelCall(ClientCall):
         )
 
     def _write(self) -> None:
+        telemetry = self.telemetry
+        if telemetry.completion is None and not (telemetry.emits_details or self.capture & IN_EVENTS):
+            super()._write()
+            return
         content = built({**self.input_content, **self.output_content}) if self.captures_content else {}
         self._built = content
         event = self._details(content)
-        if self.telemetry.completion is not None:
-            attempt("genai.completion", self._notify, self.telemetry.completion, content, event)
+        if telemetry.completion is not None:
+            attempt("genai.completion", self._notify, telemetry.completion, content, event)
         super()._write()
         # Whoever keeps the call keeps no messages with it.
-        self._built = {}
+        self._built = None
         if event is not None:
             self._emit_details(event)
 
     def _add_content(self, attributes: dict[str, Any]) -> None:
-        if self._built and self.on_span:
-            attributes.update(as_json(self._built, self.telemetry.max_content_bytes))
+        if not self.on_span:
+            return
+        limit = self.telemetry.max_content_bytes
+        if self._built is None:
+            attributes.update(built_as_json({**self.input_content, **self.output_content}, limit))
+        else:
+            attributes.update(as_json(self._built, limit))
 
     def _details(self, content: Mapping[str, Any]) -> LogRecord | None:
         """The event of an inference, if one is wanted; its attributes come last."""
@@ -292,24 +303,25 @@ class ModelCall(ClientCall):
 
     def _record(self, duration_s: float) -> None:
         usage = None if self.cache_hit else self.usage
-        attributes = self.metric_attributes
-        if self.telemetry.old is not None:
+        telemetry, attributes = self.telemetry, self.metric_attributes
+        if telemetry.old is not None:
             attempt("genai.metrics.old", self._record_old, duration_s, usage)
-        if self.telemetry.spelling is not None and self.telemetry.spelling.instead:
+        if telemetry.spelling is not None and telemetry.spelling.instead:
             return
         self._record_time(duration_s, {**attributes, DSpy.CACHE_HIT: True} if self.cache_hit else attributes)
         if usage is not None:
             self._record_tokens(usage, attributes)
         elif self.error_type is not None:
             # The conventions count a failed call as one of no tokens, so that rates have a base.
-            self.telemetry.tally.add(self._counted(), "unknown", (0, 0, None, None, None))
+            telemetry.tally.add(self._counted(), "unknown", (0, 0, None, None, None))
 
     def _record_time(self, duration_s: float, attributes: Mapping[str, Any]) -> None:
         """How long it took; each kind has its own instrument."""
         self.telemetry.operation_duration.record(duration_s, attributes, self._context)
 
     def _record_tokens(self, usage: Usage, attributes: Mapping[str, Any]) -> None:
-        telemetry, counted = self.telemetry, self._counted()
+        telemetry = self.telemetry
+        counted = attributes if self.error_type is None else self._counted()
         for modality, counts in usage.by_modality():
             telemetry.tally.add(counted, modality, counts)
         if usage.input_tokens is not None:
@@ -398,7 +410,7 @@ class FetchResponse(ClientCall):
 
     def _add_content(self, attributes: dict[str, Any]) -> None:
         if self.on_span:
-            attributes.update(as_json(built(self.output_content), self.telemetry.max_content_bytes))
+            attributes.update(built_as_json(self.output_content, self.telemetry.max_content_bytes))
 
     def _describe(self) -> dict[str, Any]:
         rows = super()._describe()
@@ -440,7 +452,7 @@ class Retrieval(ClientCall):
         if not self.on_span:
             return
         limit = self.telemetry.max_content_bytes
-        attributes.update(as_json(built(self.output_content), limit))
+        attributes.update(built_as_json(self.output_content, limit))
         query = None if self.query is None else built({GenAI.RETRIEVAL_QUERY_TEXT: self.query})
         if query:
             attributes.update(as_plain({name: as_text(text) for name, text in query.items()}, limit))

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, cast
 
+from spanloom.genai._encoder import encoded
 from spanloom.genai._guard import each, tolerant
 from spanloom.genai._limit import within
 from spanloom.semconv import GenAI
@@ -20,7 +21,6 @@ _BASE64: Final = ";base64,"
 _DATA_URL: Final = re.compile(r"data:([\w.+/-]{0,128});base64,([A-Za-z0-9+/]{64,}={0,2})")
 _VARIABLES: Final = f"{GenAI.PROMPT_VARIABLE}."
 # Made once: `json.dumps` with options makes an encoder a call.
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 _encode_ascii = json.JSONEncoder(allow_nan=False).encode
 
 # Makes the content when it is wanted; plain values by preference, anything else is made plain.
@@ -47,6 +47,19 @@ def as_json(values: Mapping[str, Any], max_bytes: int) -> dict[str, str]:
     return each("genai.content.json", text, values.items())
 
 
+def built_as_json(content: Mapping[str, Content], max_bytes: int) -> dict[str, str]:
+    """The JSON text of what each builder gives: ``as_json(built(...))`` in one go."""
+
+    def text(name: str, build: Content) -> str | None:
+        value = build()
+        if value is None:
+            return None
+        is_text = isinstance(value, str) and name.startswith(_VARIABLES)
+        return _text_within(value, max_bytes) if is_text else json_text(value, max_bytes)
+
+    return each("genai.content", text, content.items())
+
+
 def _text_within(text: str, max_bytes: int) -> str:
     return str(within(_exportable(text), max_bytes))
 
@@ -62,11 +75,12 @@ def json_text(value: Any, max_bytes: int | None = None) -> str:
     Bytes are not copied: their digest and size stand for them.
     """
     # Most values are JSON's own already; walking them first would cost as much again.
-    text = tolerant(lambda: _dumped(value), None)
+    text = tolerant(_dumped, None, value)
     if text is None:
         value = plain(value)
         text = _dumped(value)
-    text = _without_blobs(text)
+    if _BASE64 in text:
+        text = _without_blobs(text)
     # A character has at most four bytes.
     if max_bytes is None or len(text) * 4 <= max_bytes or _size(text) <= max_bytes:
         return text
@@ -92,7 +106,7 @@ def _size(text: str) -> int:
 
 
 def _dumped(value: Any) -> str:
-    text = _encode(value)
+    text = encoded(value)
     # A lone surrogate cannot be exported: one such character would cost a whole batch.
     return text if text.isascii() or _encodable(text) else _encode_ascii(value)
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as otel
 from opentelemetry import trace
+
+# Read here, and not by the API's functions: every wrapper of ours asks, most of them more than once a call.
+from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY as _SUPPRESS  # pyright: ignore[reportPrivateUsage]
 from opentelemetry.context import Context
-from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 
 from spanloom.genai._conflict import claims
+from spanloom.genai._roots import SPAN_KEY
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
@@ -18,19 +21,21 @@ if TYPE_CHECKING:
 
 _CURRENT = otel.create_key("spanloom-invocation")
 _QUIET = otel.create_key("spanloom-quiet")
+# The same by its older name.
+_SUPPRESS_PLAIN = "suppress_instrumentation"
 # Source: semantic-conventions-genai#475. Whoever records an inference sets it; whoever is below steps aside.
 INFERENCE_SPAN_KEY = "opentelemetry.genai.inference_span"
 
 
 def current(context: Context | None = None) -> Invocation | None:
     """The innermost invocation of ours that is active here, whichever thread or task this is."""
-    return cast("Invocation | None", (otel.get_current() if context is None else context).get(_CURRENT))
+    here: Any = otel.get_current() if context is None else context
+    return here.get(_CURRENT)
 
 
 def inside(invocation: Invocation, span: Span, context: Context, is_inference: bool, claim: str) -> Context:
     """``context`` with this span and invocation current; an inference tells those below that it is recorded."""
-    values = trace.set_span_in_context(span, context).copy()
-    values[_CURRENT] = invocation
+    values: dict[str, Any] = {**context, SPAN_KEY: span, _CURRENT: invocation}
     if is_inference:
         values[INFERENCE_SPAN_KEY] = True
     if claim:
@@ -58,10 +63,11 @@ def without_invocation(context: Context) -> Context:
     return otel.set_value(_CURRENT, None, context)
 
 
-def is_suppressed() -> bool:
+def is_suppressed(context: Context | None = None) -> bool:
     """True inside ``suppress_instrumentation()``."""
-    # The usual context of a script is empty: one look instead of two.
-    return bool(otel.get_current()) and not is_instrumentation_enabled()
+    if context is None:
+        context = otel.get_current()
+    return bool(context) and bool(context.get(_SUPPRESS) or context.get(_SUPPRESS_PLAIN))
 
 
 def inference_is_recorded() -> bool:

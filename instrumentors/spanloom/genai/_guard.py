@@ -17,6 +17,7 @@ from opentelemetry import metrics
 
 P = ParamSpec("P")
 R = TypeVar("R")
+D = TypeVar("D")
 
 RERAISE = False
 LOG_EVERY_S = 60.0
@@ -118,13 +119,13 @@ def each(place: str, step: Callable[[str, Any], Any], items: Iterable[tuple[str,
     return rows
 
 
-def tolerant(call: Callable[[], R], default: R) -> R:
+def tolerant(call: Callable[..., R], default: D, *args: object) -> R | D:
     """What the application's own code (``__str__``, ``model_dump``) gives back, or ``default`` where it raises.
 
     Such code may raise anything. That is no fault of ours: nothing is logged or counted, in our tests neither.
     """
     try:
-        return call()
+        return call(*args)
     except Exception:  # noqa: BLE001 - it is not our code
         return default
 

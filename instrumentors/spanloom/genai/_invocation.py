@@ -28,8 +28,6 @@ from spanloom.genai._totals import Totals
 from spanloom.semconv import Error
 
 if TYPE_CHECKING:
-    from opentelemetry.trace import Span
-
     from spanloom.genai._telemetry import Telemetry
 
 _MAX_STATUS_CHARS = 1024
@@ -86,26 +84,26 @@ class Invocation:
         self.error_type: str | None = None
         # True where the text of a failure may quote a secret (a key that was refused): it is not told, content or not.
         self.hides_error_text = False
-        self.parent = _context.current(context)
+        self.parent = parent = _context.current(context)
         # Where this one's own contribution goes, and where those of the calls below it add up.
-        self.around: Totals | None = self.parent.totals if self.parent is not None else totals_around(context)
+        self.around: Totals | None = parent.totals if parent is not None else totals_around(context)
         self.totals: Totals | None = self._make_totals(self.around)
         self._token: Token[Context] | None = None
         # Whoever takes the one item ends the span. No lock: the garbage collector may come at any point.
         self._end_right = [True]
         # The span is made without being current, so that a fault here leaves nothing attached.
         attributes = telemetry.spelling.of(at_start) if telemetry.spelling else at_start
-        self.span: Span = (
+        self.span = span = (
             _context.stand_in(context)
             if _context.is_quiet(context)
             else telemetry.tracer.start_span(encodable(name), context, self.kind, attributes)
         )
         # A span that nobody keeps gets no content work at all.
-        self.recording = self.span.is_recording()
+        self.recording = recording = span.is_recording()
         # Flags: where content goes; `captures_content` is what plugins ask before they read any.
-        self.capture = capture_for(telemetry.capture, owner, context)
-        self.captures_content = self.recording and (self.capture != 0 or telemetry.completion is not None)
-        self._context = _context.inside(self, self.span, context, self.is_inference, self.claim)
+        self.capture = capture = capture_for(telemetry.capture, owner, context)
+        self.captures_content = recording and (capture != 0 or telemetry.completion is not None)
+        self._context = _context.inside(self, span, context, self.is_inference, self.claim)
         self._started_ns = time.perf_counter_ns()
 
     def _make_totals(self, around: Totals | None) -> Totals | None:
@@ -127,13 +125,16 @@ class Invocation:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace_: TracebackType | None
     ) -> None:
-        if self._token is not None and not self._is_elsewhere(error):
-            otel.detach(self._token)
-        self._token = None
-        if error is not None:
-            self.fail(error)
+        token, self._token = self._token, None
+        if error is None:
+            if token is not None:
+                otel.detach(token)
+            return
+        if token is not None and not self._is_elsewhere(error):
+            otel.detach(token)
+        self.fail(error)
 
-    def _is_elsewhere(self, error: BaseException | None) -> bool:
+    def _is_elsewhere(self, error: BaseException) -> bool:
         """True where the collector closes a coroutine of ours, in another context: ours has gone with it."""
         return isinstance(error, GeneratorExit) and _context.current() is not self
 
@@ -159,7 +160,7 @@ class Invocation:
             self._end_right.pop()
         except IndexError:
             return
-        duration_s = self.elapsed_s()
+        duration_s = (time.perf_counter_ns() - self._started_ns) / 1e9
         # Each step on its own: a fault in one may cost its attributes, never the end of the span. Ctrl-C may come, too.
         try:
             if kind is not None:
@@ -213,12 +214,9 @@ class Invocation:
     def add_event(self, name: str, attributes: Mapping[str, Any]) -> None:
         """Something that happened on the way, as a span event; dropped where nobody keeps the span."""
         if self.recording:
-            attempt("genai.event", self._add_event, name, attributes)
-
-    def _add_event(self, name: str, attributes: Mapping[str, Any]) -> None:
-        told = dict(attributes)
-        make_encodable(told)
-        self.span.add_event(name, told)
+            told = dict(attributes)
+            make_encodable(told)
+            attempt("genai.event", self.span.add_event, name, told)
 
     def add_evaluation(self, name: str, score: float | None, label: str | None, explanation: str | None) -> None:
         """The conventions' event for a judgement of what this invocation made. ``explanation`` is content."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from spanloom.genai import _context
-from spanloom.genai._content import Content, as_json, built
+from spanloom.genai._content import Content, built_as_json
 from spanloom.genai._invocation import Invocation
 from spanloom.genai._totals import Contribution
 from spanloom.semconv import Error, GenAI, Operation, span_name
@@ -47,8 +47,12 @@ class ToolExecution(Invocation):
             self.around.add(_ONE_TOOL_CALL)
 
     def _add_content(self, attributes: dict[str, Any]) -> None:
-        content = {GenAI.TOOL_CALL_ARGUMENTS: self.arguments, GenAI.TOOL_CALL_RESULT: self.result}
-        _add_content(self, {name: build for name, build in content.items() if build is not None}, attributes)
+        content: dict[str, Content] = {}
+        if self.arguments is not None:
+            content[GenAI.TOOL_CALL_ARGUMENTS] = self.arguments
+        if self.result is not None:
+            content[GenAI.TOOL_CALL_RESULT] = self.result
+        _add_content(self, content, attributes)
 
     def _record(self, duration_s: float) -> None:
         attributes = {GenAI.TOOL_NAME: self.tool_name, GenAI.TOOL_TYPE: self.tool_type}
@@ -59,7 +63,7 @@ class ToolExecution(Invocation):
 
 def _add_content(invocation: Invocation, content: Mapping[str, Content], attributes: dict[str, Any]) -> None:
     if content and invocation.on_span:
-        attributes.update(as_json(built(content), invocation.telemetry.max_content_bytes))
+        attributes.update(built_as_json(content, invocation.telemetry.max_content_bytes))
 
 
 class Step(Invocation):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _MARK = "_spanloom_local_root"
 _UNKNOWN = object()
 # The API keeps it private; a context with nothing but a span in it shows it.
-_SPAN_KEY = next(iter(trace.set_span_in_context(trace.INVALID_SPAN, Context())))
+SPAN_KEY = next(iter(trace.set_span_in_context(trace.INVALID_SPAN, Context())))
 # Bounded by the spans that are open: the totals go with their span.
 _totals: weakref.WeakKeyDictionary[Span, RootTotals] = weakref.WeakKeyDictionary()
 
@@ -30,7 +30,7 @@ def span_started(span: Span, parent_context: Context | None) -> None:
     """Note a new span's local root. For a span processor's ``on_start``: every span of the process comes here."""
     try:
         # Not `get_current_span`, whose check of an abstract class costs as much as all of this.
-        parent: Any = (otel.get_current() if parent_context is None else parent_context).get(_SPAN_KEY)
+        parent: Any = (otel.get_current() if parent_context is None else parent_context).get(SPAN_KEY)
         if parent is None or parent is trace.INVALID_SPAN:
             return
         root = getattr(parent, _MARK, None)
@@ -54,8 +54,8 @@ def local_root(span: Span) -> Span | None:
 
 def totals_around(context: Context) -> Totals | None:
     """The totals of the local root span around here; ``None`` where there is none that is being recorded."""
-    span = trace.get_current_span(context)
-    if span is trace.INVALID_SPAN:
+    span: Any = context.get(SPAN_KEY)
+    if span is None or span is trace.INVALID_SPAN:
         return None
     root = local_root(span)
     if root is None or not root.is_recording():

@@ -93,30 +93,24 @@ class Totals:
         _waiting.append((self, one))
         _settle()
 
-    def top(self) -> Totals:
-        """The outermost level."""
-        top = self
-        while top._parent is not None:
-            top = top._parent
-        return top
-
-    def publish(self) -> None:
-        """Write the sums where nobody else will. Our own spans get them at their end."""
-
-    def take_through(self, one: Contribution) -> None:
-        """Add to this level and those above; only for ``_settle``, under the lock."""
+    def take_through(self, one: Contribution) -> Totals:
+        """Add to this level and those above, and give the outermost; only for ``_settle``, under the lock."""
         cost = None if one.cost_usd is None else _exact(one.cost_usd)
-        level: Totals | None = self
-        while level is not None:
+        level = self
+        while True:
             level._take(one, cost)
+            if level._parent is None:
+                return level
             level = level._parent
 
     def _take(self, one: Contribution, cost: Fraction | None) -> None:
         self._version += 1
         self.llm_calls += one.llm_calls
         self.tool_calls += one.tool_calls
-        self.input_tokens = _plus(self.input_tokens, one.input_tokens)
-        self.output_tokens = _plus(self.output_tokens, one.output_tokens)
+        if one.input_tokens is not None:
+            self.input_tokens = (self.input_tokens or 0) + one.input_tokens
+        if one.output_tokens is not None:
+            self.output_tokens = (self.output_tokens or 0) + one.output_tokens
         self.cache_hits += one.cache_hits
         self.unpriced_calls += one.unpriced
         if cost is not None:
@@ -124,7 +118,8 @@ class Totals:
 
     def calls(self) -> tuple[int, int]:
         """LLM calls and tool calls below."""
-        _settle()
+        if _waiting:
+            _settle()
         with _lock:
             return self.llm_calls, self.tool_calls
 
@@ -133,19 +128,26 @@ class Totals:
 
         Tools are counted for the agents' metrics alone: a tool below is seen in the tree.
         """
-        _settle()
+        if _waiting:
+            _settle()
         with _lock:
-            if not self._version:
-                return {}
-            rows = (
-                (Spanloom.SUBTREE_LLM_CALLS, self.llm_calls or None),
-                (Spanloom.SUBTREE_INPUT_TOKENS, self.input_tokens),
-                (Spanloom.SUBTREE_OUTPUT_TOKENS, self.output_tokens),
-                (Spanloom.SUBTREE_CACHE_HITS, self.cache_hits or None),
-                (Spanloom.SUBTREE_COST, None if self._cost is None else float(self._cost)),
-                (Spanloom.SUBTREE_UNPRICED_CALLS, self.unpriced_calls or None),
-            )
-            return {name: value for name, value in rows if value is not None}
+            return self._rows() if self._version else {}
+
+    def _rows(self) -> dict[str, int | float]:
+        rows: dict[str, int | float] = {}
+        if self.llm_calls:
+            rows[Spanloom.SUBTREE_LLM_CALLS] = self.llm_calls
+        if self.input_tokens is not None:
+            rows[Spanloom.SUBTREE_INPUT_TOKENS] = self.input_tokens
+        if self.output_tokens is not None:
+            rows[Spanloom.SUBTREE_OUTPUT_TOKENS] = self.output_tokens
+        if self.cache_hits:
+            rows[Spanloom.SUBTREE_CACHE_HITS] = self.cache_hits
+        if self._cost is not None:
+            rows[Spanloom.SUBTREE_COST] = float(self._cost)
+        if self.unpriced_calls:
+            rows[Spanloom.SUBTREE_UNPRICED_CALLS] = self.unpriced_calls
+        return rows
 
 
 def _exact(usd: float) -> Fraction:
@@ -173,14 +175,10 @@ class RootTotals(Totals):
             span.set_attributes(self.attributes())
 
 
-def _plus(known: int | None, more: int | None) -> int | None:
-    return known if more is None else (known or 0) + more
-
-
 def _settle() -> None:
     """Add what waits, one by one, and publish it: somebody else's, too, that came while this thread was at it."""
     global _adding
-    tops: dict[Totals, None] = {}
+    tops: dict[RootTotals, None] = {}
     with _lock:
         if _adding:
             return  # we are inside the loop below, in the same thread: it goes on with what was left here
@@ -188,8 +186,9 @@ def _settle() -> None:
         try:
             while _waiting:
                 totals, one = _waiting.popleft()
-                totals.take_through(one)
-                tops[totals.top()] = None
+                top = totals.take_through(one)
+                if isinstance(top, RootTotals):
+                    tops[top] = None
         finally:
             _adding = False
     for top in tops:

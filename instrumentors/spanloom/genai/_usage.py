@@ -77,8 +77,18 @@ class Usage:
             found[GenAI.USAGE_CACHE_WRITE_INPUT_TOKENS] = self.cache_write_input_tokens
         if self.reasoning_output_tokens is not None:
             found[GenAI.USAGE_REASONING_OUTPUT_TOKENS] = self.reasoning_output_tokens
-        # Few providers tell the rest.
-        return {**found, **self._by_modality_attributes()} if self._told() else found
+        return {**found, **self._by_modality_attributes()} if self._has_modalities() else found
+
+    def _has_modalities(self) -> bool:
+        """Few providers tell them."""
+        return not (
+            self.audio_input_tokens is None
+            and self.audio_output_tokens is None
+            and self.image_input_tokens is None
+            and self.image_output_tokens is None
+            and self.text_input_tokens is None
+            and self.text_output_tokens is None
+        )
 
     def _by_modality_attributes(self) -> dict[str, int]:
         rows = ((name, getattr(self, slot)) for slot, name in _BY_MODALITY)
@@ -88,7 +98,7 @@ class Usage:
         """The counts for each modality that was told, and for ``unknown`` what is left of the whole."""
         given, made = self.input_tokens, self.output_tokens
         rows: list[tuple[str, Counts]] = []
-        for modality, tokens_in, tokens_out in self._told():
+        for modality, tokens_in, tokens_out in self._told() if self._has_modalities() else ():
             rows.append((modality, (tokens_in, tokens_out, None, None, None)))
             given, made = _less(given, tokens_in), _less(made, tokens_out)
         rest = given, made, self.cache_read_input_tokens, self.cache_write_input_tokens, self.reasoning_output_tokens
