@@ -165,7 +165,7 @@ async def streaming_text(stage: Stage, one: Endpoint) -> None:
     await stage.settle()
 
 
-@body(when_wanted, seen=False)
+@body(when_wanted, end="closed", seen=False)
 async def streaming_left(stage: Stage, one: Endpoint) -> None:
     """The caller looks at the head only; nobody reads the body."""
     manager, _ = await enter(stage, one, wanted=False)
@@ -173,7 +173,7 @@ async def streaming_left(stage: Stage, one: Endpoint) -> None:
     await stage.settle()
 
 
-@body(when_wanted, seen=False)
+@body(when_wanted, end="closed", seen=False)
 async def streaming_closed_and_read(stage: Stage, one: Endpoint) -> None:
     """Reading after ``close()`` raises what it raises."""
     manager, response = await enter(stage, one, wanted=False)
@@ -191,6 +191,29 @@ async def streaming_cut(stage: Stage, one: Endpoint) -> None:
     manager, response = await enter(stage, one)
     try:
         await stage.get(response.read())
+    finally:
+        await stage.leave(manager)
+
+
+@body(when_wanted, end="closed", seen=False)
+async def streaming_bytes_left(stage: Stage, one: Endpoint) -> None:
+    """The caller takes two pieces, and leaves."""
+    manager, response = await enter(stage, one)
+    reader = stage.reader(response.iter_bytes(8))
+    for _ in range(2):
+        stage.mark("piece", await stage.next(reader))
+    await stage.leave(manager)
+    await stage.settle()
+
+
+@body(lambda one: (*paced_body(one.body)[:3], Cut()), seen=False)
+async def streaming_bytes_cut(stage: Stage, one: Endpoint) -> None:
+    """The body breaks in the middle, and the caller takes it in pieces."""
+    manager, response = await enter(stage, one)
+    reader = stage.reader(response.iter_bytes())
+    try:
+        while (piece := await stage.next(reader)) is not END:
+            stage.mark("piece", piece)
     finally:
         await stage.leave(manager)
 
@@ -301,7 +324,7 @@ def _body_case(one: Endpoint, function: Any, script: Any, end: str | None, seen:
     async def program(stage: Stage) -> None:
         await function(stage, one)
 
-    failed = "raised" if function is streaming_cut else None
+    failed = "raised" if function in (streaming_cut, streaming_bytes_cut) else None
     told = Told(one.told, failed, end, WORDS if seen and one.words else (), () if seen else WORDS)
     return Case(f"{one.name}: {function.__name__}", program, (script(one),), (told,))
 
