@@ -78,6 +78,7 @@ format: .venv/.done ## Let ruff format and fix
 
 bench: .venv/.done ## Added CPU per call against no instrumentation and the official packages
 	@$(PY) -m tests.benchmarks
+	@$(PY) -m tests.benchmarks.hooks
 
 build: | $(UV) ## Wheel and sdist into dist/
 	@$(UV) build --quiet && ls -1 dist

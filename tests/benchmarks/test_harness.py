@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.benchmarks import __main__ as command
+from tests.benchmarks import hooks
 from tests.benchmarks._bars import BARS, CPU, MEMORY, MODULES, NEVER, PER_CHUNK, USES, WALL
 from tests.benchmarks._contenders import CONTENDERS
 from tests.benchmarks._run import Result, WorkerProcess, check_spans
@@ -239,3 +240,12 @@ def test_only_what_is_asked_for_is_measured() -> None:
     assert [case.name for case in command.chosen_cases(["start-up"])] == [YARDSTICK]
     assert command.start_is_chosen(["start-up"])
     assert not command.start_is_chosen(["predict"])
+
+
+def test_the_hooks_are_measured(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has its figure and its bar."""
+    monkeypatch.setattr(hooks, "measure", lambda: {"gates": 0.1, "finishers": 0.4})
+    hooks.main()
+    assert [line.rsplit(" ", 1)[1] for line in capsys.readouterr().out.splitlines()] == ["PASS", "MISS"]
+    monkeypatch.undo()
+    assert set(hooks.measure(blocks=1, calls=5)) == {"gates", "finishers"}

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
-from spanloom.genai import Peer, ToolExecution, Usage, enclosing_agent
+from spanloom.genai import Agent, Peer, ToolExecution, Usage, Workflow, enclosing_agent
 from spanloom.genai.hooks import add_finisher
 from tests._support.conformance import metric_problems
 from tests._support.spans import Recorder
-from tests.genai._make import KINDS, inference, telemetry, usage
+from tests.genai._make import KINDS, inference, module, telemetry, usage
 
 PREFIX = "gen_ai.client.inference."
 
@@ -259,3 +259,21 @@ def test_a_tool_knows_its_agent(recorder):
         step.stop()
     agent.stop()
     assert recorder.named("execute_tool search").attributes["gen_ai.agent.name"] == "ReAct"
+
+
+@pytest.mark.parametrize("kind", ["tool", "workflow", "agent"])
+def test_a_name_with_half_a_character(kind, recorder):
+    """On the span and in the metrics it is one that can be exported."""
+    of = telemetry(recorder)
+    make = {
+        "tool": lambda: ToolExecution(of, "n\ud800"),
+        "workflow": lambda: Workflow(of, "n\ud800", module(), {}),
+        "agent": lambda: Agent(of, "n\ud800", module(), {}),
+    }
+    make[kind]().stop()
+    assert recorder.span.name.endswith(" n?")
+    names = {"tool": "execute_tool", "workflow": "invoke_workflow", "agent": "invoke_agent"}
+    (point,) = recorder.points(f"gen_ai.{names[kind]}.duration")
+    told = [str(value) for value in (*point.attributes.values(), *recorder.span.attributes.values())]
+    assert all(value.encode() for value in told)
+    assert "n?" in told

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from spanloom.genai import _context
-from spanloom.genai._content import Content, built_as_json
+from spanloom.genai._content import Content, built_as_json, encodable
 from spanloom.genai._invocation import Invocation
 from spanloom.genai._totals import Contribution
 from spanloom.semconv import Error, GenAI, Operation, span_name
@@ -29,7 +29,8 @@ class ToolExecution(Invocation):
     def __init__(
         self, telemetry: Telemetry, name: str, tool_type: str = "function", description: str | None = None
     ) -> None:
-        self.tool_name = name
+        # They are attributes of metrics, too.
+        self.tool_name = name = encodable(name)
         self.tool_type = tool_type
         self.function: object = None
         self.arguments: Content | None = None
@@ -75,7 +76,7 @@ class Step(Invocation):
 
     def __init__(self, telemetry: Telemetry, name: str, owner: object, details: Mapping[str, Any]) -> None:
         """``owner`` is the object that runs (a module), kept so that what is inside can find it."""
-        self.name = name
+        self.name = name = encodable(name)
         self.owner = owner
         self.content: Mapping[str, Content] = {}
         super().__init__(telemetry, span_name(self.operation, name) if self.operation else name, self._identity())
