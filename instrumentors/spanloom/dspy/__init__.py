@@ -37,6 +37,7 @@ class DSPyInstrumentor(Instrumentor):
         "dspy.clients.lm",
         "dspy.clients.typesafe",
         "dspy.dsp.colbertv2",
+        "dspy.dsp.utils.settings",
         "dspy.evaluate.evaluate",
         "dspy.predict.knn",
         "dspy.predict.predict",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from spanloom.dspy import _agents, _generators
+from spanloom.dspy._origins import link_back
 from spanloom.dspy._paths import own, path_below
 from spanloom.dspy._scopes import enclosing_module, is_resubmitted
 from spanloom.dspy._settings import ALL, COLLAPSED, NONE, Settings
@@ -50,6 +51,8 @@ def begin(
         step = Workflow(telemetry, name, module, {})
     else:
         step = _Part(telemetry, f"{name} {path}" if path else name, module, {})
+    if innermost is None:
+        link_back(step)
     if step.recording:
         with guard("dspy.module.details"):
             step.attributes.update(_details(module, name, path, innermost, modules))

@@ -13,6 +13,7 @@ from spanloom.dspy import (
     _interpreters,
     _lm,
     _modules,
+    _origins,
     _parallel,
     _retrieval,
     _threads,
@@ -33,6 +34,7 @@ _PARTS = (
     _embeddings,
     _retrieval,
     _threads,
+    _origins,
     _frames,
 )
 
