@@ -6,9 +6,9 @@ import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from spanloom.dspy import _agents, _generators
+from spanloom.dspy import _agents, _copies, _generators
 from spanloom.dspy._origins import link_back
-from spanloom.dspy._paths import own, path_below
+from spanloom.dspy._paths import own
 from spanloom.dspy._scopes import enclosing_module, is_resubmitted
 from spanloom.dspy._settings import ALL, COLLAPSED, NONE, Settings
 from spanloom.dspy._signatures import described
@@ -43,7 +43,7 @@ def begin(
     name = type(module).__name__
     path = None
     with guard("dspy.module.path"):
-        path = _path(around, module)
+        path = _copies.path_in(around, module)
     step: Step
     if kind is not None:
         step = _agents.LoopAgent(telemetry, name, module, {}, _agents.limit_of(module, kwargs))
@@ -94,16 +94,6 @@ def _inputs(module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> di
     return {"args": list(args), **given} if args else given
 
 
-def _path(around: Step | None, module: Any) -> str | None:
-    """The path below the outermost module that is running."""
-    if around is None:
-        return None
-    outer: Step | None = around
-    while outer is not None:
-        around, outer = outer, enclosing_module(outer.parent)
-    return path_below(around.owner, module)
-
-
 def _inner_of(module: Any) -> Any:
     """The predictor that a ``ChainOfThought`` is a wrapper of; ``None`` for any other module."""
     is_wrapper = any(
@@ -118,6 +108,8 @@ def _details(
     yield DSpy.MODULE, name
     if path is not None:
         yield DSpy.MODULE_PATH, path
+    if _copies.known and (attempt := _copies.attempt_of(module)) is not None:
+        yield DSpy.ATTEMPT_INDEX, attempt
     if is_resubmitted(innermost):
         yield DSpy.PARALLEL_RESUBMITTED, True
     mine = own(module)

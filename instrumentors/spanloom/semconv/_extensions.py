@@ -135,6 +135,11 @@ class DSpy:
     INPUTS = "dspy.inputs"
     OUTPUTS = "dspy.outputs"
 
+    # ``BestOfN`` and ``Refine``: which attempt a module runs for, from 0 on, what it was worth, and which was taken.
+    ATTEMPT_INDEX = "dspy.attempt.index"
+    ATTEMPT_REWARD = "dspy.attempt.reward"
+    ATTEMPT_CHOSEN = "dspy.attempt.chosen"
+
     AGENT_ITERATIONS = "dspy.agent.iterations"
     # "finish", "max_iters", "parse_error", "context_window" or "empty_tool_calls".
     AGENT_TERMINATION = "dspy.agent.termination"
@@ -226,5 +231,7 @@ class DSpyEvent:
     ADAPTER_PARSE = "dspy.adapter.parse"
     # The first adapter could not read the answer, another one asks again.
     ADAPTER_FALLBACK = "dspy.adapter.fallback"
+    # An attempt of ``BestOfN`` or ``Refine`` has its reward, or the reward function failed.
+    ATTEMPT = "dspy.attempt"
     # One attempt of a model call failed, and another may follow.
     LM_ATTEMPT_FAILED = "dspy.lm.attempt_failed"
