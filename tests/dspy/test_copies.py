@@ -12,9 +12,11 @@ import dspy
 import pytest
 from dspy.utils.dummies import DummyLM
 
-from spanloom.dspy import DSPyInstrumentor, _copies
+from spanloom.dspy import DSPyInstrumentor, _copies, _retries
+from spanloom.genai import _guard
 from tests._support.spans import Recorder
 from tests.dspy._programs import Pipe
+from tests.dspy.sections._stage import questions, vectors
 
 ASK = "question -> answer"
 LOOPS = pytest.mark.parametrize("loop", [dspy.BestOfN, dspy.Refine])
@@ -113,6 +115,16 @@ def test_the_reward_function_is_called_as_before(loop, recorder):
     assert made.reward_fn_code == inspect.getsource(length)
     assert made.module_code == inspect.getsource(dspy.Predict)
     plugin.uninstrument()
+
+
+@LOOPS
+@pytest.mark.usefixtures("plugin")
+@pytest.mark.parametrize("fault", ["number", "stands_for", "current"])
+def test_faults_of_ours_stay_ours(fault, loop, monkeypatch):
+    """The program gets the same answer."""
+    monkeypatch.setattr(_guard, "RERAISE", False)
+    monkeypatch.setattr(_retries, fault, lambda *_: 1 // 0)
+    assert run(loop, ["Oder", "Mississippi"]).answer == "Mississippi"
 
 
 @LOOPS
@@ -294,3 +306,66 @@ def test_copies_are_forgotten():
     assert _copies._path_of(_copies.known[id(one)], None, one) is None
     del one
     assert not _copies.known
+
+
+def knn(student: Any) -> Any:
+    """A program that gets its demos at each question."""
+    optimizer = dspy.KNNFewShot(
+        k=1, trainset=questions(3), vectorizer=dspy.Embedder(vectors, caching=False), metric=lambda *_: True
+    )
+    return optimizer.compile(student)
+
+
+@pytest.mark.usefixtures("plugin")
+def test_the_program_that_knn_few_shot_runs_is_the_one_that_was_asked(recorder):
+    """It is `self` to DSPy, and what is inside it stands where it stands in the program."""
+    program = knn(Pipe())
+    with dspy.context(lm=DummyLM([ANSWERS] * 20)):
+        program(question="Which river is number 1?")
+    (outer,) = [span for span in named(recorder, "invoke_workflow Pipe") if _has_below(recorder, span, "Pipe self")]
+    (inner,) = named(recorder, "Pipe self")
+    assert inner.attributes["dspy.module.path"] == "self"
+    assert "dspy.attempt.index" not in inner.attributes
+    below = [span.name for span in recorder.spans if span.parent and span.parent.span_id == inner.context.span_id]
+    assert below == ["ChainOfThought draft", "Predict checks[0]", "Predict checks[1]", "Predict named[final]"]
+    assert outer.attributes["dspy.module"] == "Pipe"
+
+
+def _has_below(recorder: Recorder, span: Any, name: str) -> bool:
+    return any(one.parent.span_id == span.context.span_id for one in named(recorder, name))
+
+
+@pytest.mark.usefixtures("plugin")
+def test_such_a_program_inside_another(recorder):
+    """Its place is that of the part."""
+
+    class Outer(dspy.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.part = knn(dspy.ChainOfThought(ASK))
+
+        def forward(self, question: str) -> Any:
+            return self.part(question=question)
+
+    with dspy.context(lm=DummyLM([ANSWERS] * 20)):
+        Outer()(question="Which river is number 1?")
+    assert len(named(recorder, "ChainOfThought part")) == 2
+    assert len(named(recorder, "Predict part.predict")) == 1
+
+
+@pytest.mark.usefixtures("plugin")
+def test_another_optimizer_inside_a_program_stands_for_nothing(recorder):
+    """What it makes is a program of its own."""
+
+    class Program(dspy.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one = dspy.Predict(ASK)
+
+        def forward(self) -> Any:
+            return dspy.LabeledFewShot(k=1).compile(self.one, trainset=questions(1))(question="Which river?")
+
+    with dspy.context(lm=DummyLM([ANSWERS])):
+        Program()()
+    (inner,) = named(recorder, "Predict")
+    assert "dspy.module.path" not in inner.attributes

@@ -11,7 +11,9 @@ from types import FunctionType, MethodType
 from typing import Any, cast
 
 from spanloom.dspy import _gepa, _outcomes
-from spanloom.dspy._scopes import Compile, enclosing
+from spanloom.dspy._copies import stands_for
+from spanloom.dspy._paths import own
+from spanloom.dspy._scopes import Compile, enclosing, enclosing_module
 from spanloom.dspy._settings import OFF, Settings
 from spanloom.dspy._wrap import wrapped
 from spanloom.genai import Target, Telemetry, guard, guarded, json_text
@@ -40,6 +42,7 @@ _OPTIMIZERS = (
     (f"{_ROOM}.vanilla", "LabeledFewShot"),
 )
 _METHOD = "compile"
+_KNN_FORWARD = "KNNFewShot.compile.<locals>.forward_pass"
 _MAX_CONFIG_BYTES = 4096
 _MAX_TEXT_CHARS = 128
 _SECRETS = ("auth", "cookie", "credential", "key", "passw", "pwd", "secret", "token")
@@ -75,11 +78,23 @@ def begin(telemetry: Telemetry, optimizer: Any, args: tuple[Any, ...], kwargs: d
 
 def conclude(scope: Compile, result: Any) -> Any:
     """End it with what the optimizer tells of its candidates."""
+    _note_stand_in(scope, result)
     with guard("dspy.compile.result"):
         if scope.recording:
             _outcomes.tell(scope, result)
     scope.stop()
     return result
+
+
+@guarded("dspy.compile.stand_in")
+def _note_stand_in(scope: Compile, result: Any) -> None:
+    """``KNNFewShot`` compiles a program for each question, and runs it in the place of the one that was asked."""
+    around = enclosing_module(scope.parent)
+    forward = None if around is None else own(around.owner).get("forward")
+    if around is None or not isinstance(forward, MethodType):
+        return
+    if getattr(forward.__func__, "__qualname__", None) == _KNN_FORWARD:
+        stands_for(result, around.owner)
 
 
 def _by_name(optimizer: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
