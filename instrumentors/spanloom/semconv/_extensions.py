@@ -201,7 +201,8 @@ class DSpy:
     # "full" or "minibatch": what its score is of.
     CANDIDATE_EVALUATION = "dspy.candidate.evaluation"
     CANDIDATE_SEED = "dspy.candidate.seed"
-    # "accepted" or "rejected", by an optimizer that decides on each (GEPA), and why it was rejected.
+    # "accepted" or "rejected", by an optimizer that decides on each (GEPA), and why it was rejected. A reason that is
+    # not GEPA's own is content.
     CANDIDATE_OUTCOME = "dspy.candidate.outcome"
     CANDIDATE_REASON = "dspy.candidate.reason"
     # Which instruction and which set of demos each predictor has, as JSON (MIPROv2).
