@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 
 import dspy
 import pytest
 from dspy.teleprompt import Teleprompter
 from dspy.utils.dummies import DummyLM
 
-from spanloom.dspy import DSPyInstrumentor
+from spanloom.dspy import DSPyInstrumentor, _compile
 from tests._support.spans import outline
 
 pytestmark = [
@@ -246,6 +248,41 @@ def test_an_optimizer_of_the_applications_own(recorder):
     assert config == {"max_tokens": 7}
     assert Mine.__dict__["compile"] is before
     assert Later.__dict__["compile"] is not later
+
+
+def define():
+    """A class that nobody keeps; like most, its `compile` refers to it."""
+
+    class Passing(Teleprompter):
+        def compile(self, student, *, trainset, **kwargs):
+            return super().compile(student, trainset=trainset)
+
+    return Passing
+
+
+@pytest.mark.usefixtures("plugin")
+def test_only_classes_that_live_are_counted(monkeypatch):
+    """A service may define optimizers for ever: a class that is gone makes room, and none is kept alive."""
+    before = len(_compile._adopted)
+    monkeypatch.setattr(_compile, "_MAX_ADOPTED", before + 2)
+    for _ in range(5):
+        gone = weakref.ref(define())
+        gc.collect()
+        assert gone() is None
+    assert len(_compile._adopted) == before
+    kept = [define() for _ in range(3)]
+    assert [id(one) in _compile._adopted for one in kept] == [True, True, False]
+
+
+def test_a_method_that_was_replaced_since_stays(plugin):
+    """What is not ours any more is not ours to put back; what still is, is."""
+    one, two = define(), define()
+    later = one.compile = lambda *_, **__: None
+    ours = two.compile
+    plugin.uninstrument()
+    assert one.compile is later
+    assert two.compile is ours.__wrapped__
+    assert not _compile._adopted
 
 
 @pytest.mark.usefixtures("plugin")

@@ -79,6 +79,8 @@ def test_an_adapter(recorder):
 @pytest.mark.parametrize("source", [MODULE, LM, ADAPTER], ids=["module", "model", "adapter"])
 def test_such_a_class_is_pickled_as_before(source, plugin):
     """With all that is in it, nothing of ours among it: a process without us can load it."""
+    if source is ADAPTER and not hasattr(dspy, "lm15"):
+        pytest.skip("DSPy 3.3 has what cannot be pickled in every adapter")
     raw = cloudpickle.dumps(made(source))
     assert b"spanloom" not in raw
     code = "import pickle, sys; print(pickle.loads(sys.stdin.buffer.read()).__call__.__name__)"

@@ -8,7 +8,7 @@ import sys
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from types import FunctionType, MethodType
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from spanloom.dspy import _gepa, _outcomes
 from spanloom.dspy._copies import stands_for
@@ -46,9 +46,19 @@ _KNN_FORWARD = "KNNFewShot.compile.<locals>.forward_pass"
 _MAX_CONFIG_BYTES = 4096
 _MAX_TEXT_CHARS = 128
 _SECRETS = ("auth", "cookie", "credential", "key", "passw", "pwd", "secret", "token")
-# Optimizers of the application's own that exist when we start, or are defined later.
+# Optimizers of the application's own that exist when we start, or are defined later; those that are gone do not count.
 _MAX_ADOPTED = 256
-_adopted: list[tuple[weakref.ref[Any], Any, Any]] = []
+
+
+class _Adopted(NamedTuple):
+    """Nothing here keeps the class alive: its method may refer to it (``super()``)."""
+
+    kind: weakref.ref[Any]
+    replacement: weakref.ref[Any]
+
+
+# By the identity of the class, whose metaclass may define equality.
+_adopted: dict[int, _Adopted] = {}
 
 
 def targets(telemetry: Telemetry, settings: Settings) -> Iterator[Target]:
@@ -168,13 +178,19 @@ def _adopt(wrap: Callable[[Any], Any], kind: Any) -> None:
         return
     replacement = wrap(original)
     setattr(kind, _METHOD, replacement)
-    _adopted.append((weakref.ref(kind), original, replacement))
+    key = id(kind)
+    _adopted[key] = _Adopted(weakref.ref(kind, functools.partial(_forget, key)), weakref.ref(replacement))
+
+
+def _forget(key: int, reference: weakref.ref[Any]) -> None:
+    entry = _adopted.get(key)
+    if entry is not None and entry.kind is reference:
+        del _adopted[key]
 
 
 def put_back() -> None:
     """Give these classes their own method again, where nobody has replaced ours."""
     while _adopted:
-        reference, original, replacement = _adopted.pop()
-        kind = reference()
-        if kind is not None and kind.__dict__.get(_METHOD) is replacement:
-            setattr(kind, _METHOD, original)
+        kind, replacement = (reference() for reference in _adopted.popitem()[1])
+        if kind is not None and replacement is not None and kind.__dict__.get(_METHOD) is replacement:
+            setattr(kind, _METHOD, replacement.__wrapped__)
