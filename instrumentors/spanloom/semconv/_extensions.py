@@ -190,6 +190,13 @@ class DSpy:
     # The most metric calls that the optimizer may make.
     COMPILE_BUDGET = "dspy.compile.budget"
     COMPILE_DEMOS = "dspy.compile.bootstrapped_demos"
+    # The optimizers, by the names that the application gave them, that made what is returned ("p -> w"); and true where
+    # one of them failed, so that those after it did not run (BetterTogether).
+    COMPILE_STRATEGY = "dspy.compile.strategy"
+    COMPILE_STEP_FAILED = "dspy.compile.step_failed"
+    # How many rounds there were, and their scores by number, as JSON, where they have one (SIMBA).
+    COMPILE_TRIALS = "dspy.compile.trials"
+    COMPILE_TRIAL_SCORES = "dspy.compile.trial_scores"
 
     CANDIDATE_INDEX = "dspy.candidate.index"
     CANDIDATE_SCORE = "dspy.candidate.score"
@@ -201,6 +208,8 @@ class DSpy:
     # "full" or "minibatch": what its score is of.
     CANDIDATE_EVALUATION = "dspy.candidate.evaluation"
     CANDIDATE_SEED = "dspy.candidate.seed"
+    # Which optimizers made it; the program as it was has none (BetterTogether).
+    CANDIDATE_STRATEGY = "dspy.candidate.strategy"
     # "accepted" or "rejected", by an optimizer that decides on each (GEPA), and why it was rejected. A reason that is
     # not GEPA's own is content.
     CANDIDATE_OUTCOME = "dspy.candidate.outcome"
