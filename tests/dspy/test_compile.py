@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
+from types import SimpleNamespace
 
 import dspy
 import pytest
 from dspy.teleprompt import Teleprompter
 from dspy.utils.dummies import DummyLM
 
-from spanloom.dspy import DSPyInstrumentor
+from spanloom.dspy import DSPyInstrumentor, _compile, _outcomes
+from spanloom.dspy._scopes import Compile
+from spanloom.genai import Telemetry
 from tests._support.spans import outline
 
 pytestmark = [
@@ -147,7 +152,93 @@ def test_simba(recorder):
     ]
     told = compiled(recorder, "SIMBA")
     assert told["dspy.compile.score"] == max(one["score"] for one in program.candidate_programs)
+    assert told["dspy.compile.trials"] == len(program.trial_logs) == 1
+    scores = {str(key): log["train_score"] for key, log in program.trial_logs.items()}
+    assert json.loads(told["dspy.compile.trial_scores"]) == scores
     assert any(span.name == "dspy.parallel" for span in recorder.spans)
+
+
+class Naming(Teleprompter):
+    """Gives a program other instructions, or fails."""
+
+    def __init__(self, words):
+        super().__init__()
+        self.words = words
+
+    def compile(self, student, *, trainset, **kwargs):
+        if not self.words:
+            raise LookupError("no words")
+        made = student.deepcopy()
+        made.signature = made.signature.with_instructions(self.words)
+        return made
+
+
+class Local(DummyLM):
+    """A model that is started and stopped."""
+
+    def launch(self):
+        pass
+
+    def kill(self):
+        pass
+
+
+def together(strategy, **settings):
+    """The result of optimizers one after the other."""
+    program = student()
+    program.set_lm(Local([{"reasoning": "r", "answer": "red"}] * 99))
+    optimizer = dspy.BetterTogether(metric=metric, a=Naming("Say red."), b=Naming("Say blue."), none=Naming(""))
+    return optimizer.compile(program, trainset=TRAIN, strategy=strategy, **settings)
+
+
+@pytest.mark.usefixtures("plugin")
+def test_better_together(recorder):
+    """Each candidate with the optimizers that made it, and those of the one that is given back."""
+    program = together("a -> b", valset=TRAIN)
+    strategies = [one["strategy"] for one in program.candidate_programs]
+    assert sorted(strategies) == ["", "a", "a -> b"]
+    assert [one.get("dspy.candidate.strategy", "") for one in candidates(recorder)] == strategies
+    told = compiled(recorder, "BetterTogether")
+    winner = next(one["strategy"] for one in program.candidate_programs if one["program"] is program)
+    assert told.get("dspy.compile.strategy", "") == winner
+    assert "dspy.compile.step_failed" not in told
+
+
+@pytest.mark.usefixtures("plugin")
+def test_better_together_without_scores(recorder):
+    """It gives back what was made last, and says that a step has failed."""
+    program = together("a -> none -> b", valset_ratio=0)
+    told = compiled(recorder, "BetterTogether")
+    assert [one.get("dspy.candidate.strategy", "") for one in candidates(recorder)] == [
+        one["strategy"] for one in program.candidate_programs
+    ]
+    winner = next(one["strategy"] for one in program.candidate_programs if one["program"] is program)
+    assert told.get("dspy.compile.strategy", "") == winner
+    assert told["dspy.compile.step_failed"] is True
+
+
+def outcome_of(program, reader):
+    """What is told of a result with these attributes."""
+    scope = Compile(Telemetry("spanloom.dspy"), "dspy.compile Test", {}, object())
+    rows = reader(scope, program)
+    scope.stop()
+    return {name.rpartition(".")[2]: value for name, value in scope.attributes.items()}, len(rows)
+
+
+@pytest.mark.parametrize("logs", [None, [], {"a": 1}, {0: None}, {0: {"train_score": "best"}}])
+def test_odd_rounds(logs):
+    """Only numbers by number are told."""
+    told, _ = outcome_of(SimpleNamespace(trial_logs=logs), _outcomes._rounds)
+    assert told == ({"trials": sum(isinstance(key, int) for key in logs)} if isinstance(logs, dict) else {})
+
+
+def test_odd_strategies():
+    """A list that is not DSPy's own."""
+    rows = [{"score": 1.0, "strategy": 7, "program": None}, {"score": 0.5, "strategy": "p" * 999, "program": None}]
+    told, count = outcome_of(SimpleNamespace(candidate_programs=rows), _outcomes._strategies)
+    assert count == 2
+    assert "strategy" not in told
+    assert outcome_of(SimpleNamespace(candidate_programs="none"), _outcomes._strategies) == ({}, 0)
 
 
 class Varying:
@@ -246,6 +337,41 @@ def test_an_optimizer_of_the_applications_own(recorder):
     assert config == {"max_tokens": 7}
     assert Mine.__dict__["compile"] is before
     assert Later.__dict__["compile"] is not later
+
+
+def define():
+    """A class that nobody keeps; like most, its `compile` refers to it."""
+
+    class Passing(Teleprompter):
+        def compile(self, student, *, trainset, **kwargs):
+            return super().compile(student, trainset=trainset)
+
+    return Passing
+
+
+@pytest.mark.usefixtures("plugin")
+def test_only_classes_that_live_are_counted(monkeypatch):
+    """A service may define optimizers for ever: a class that is gone makes room, and none is kept alive."""
+    before = len(_compile._adopted)
+    monkeypatch.setattr(_compile, "_MAX_ADOPTED", before + 2)
+    for _ in range(5):
+        gone = weakref.ref(define())
+        gc.collect()
+        assert gone() is None
+    assert len(_compile._adopted) == before
+    kept = [define() for _ in range(3)]
+    assert [id(one) in _compile._adopted for one in kept] == [True, True, False]
+
+
+def test_a_method_that_was_replaced_since_stays(plugin):
+    """What is not ours any more is not ours to put back; what still is, is."""
+    one, two = define(), define()
+    later = one.compile = lambda *_, **__: None
+    ours = two.compile
+    plugin.uninstrument()
+    assert one.compile is later
+    assert two.compile is ours.__wrapped__
+    assert not _compile._adopted
 
 
 @pytest.mark.usefixtures("plugin")

@@ -14,8 +14,10 @@ import pytest
 from dspy.teleprompt import Teleprompter
 from dspy.utils.dummies import DummyLM
 
-from spanloom.dspy import DSPyInstrumentor
+from spanloom.dspy import DSPyInstrumentor, _gepa
 from spanloom.dspy._candidates import program_hash
+from spanloom.dspy._scopes import Compile
+from spanloom.genai import Telemetry
 
 TRAIN = [dspy.Example(question=f"q{at}", answer="red").with_inputs("question") for at in range(8)]
 SAMPLED = pytest.mark.skipif(
@@ -112,6 +114,55 @@ def test_content(recorder):
     compiled(optimizer())
     for one in candidates(recorder, "accepted") + candidates(recorder, "rejected"):
         assert set(json.loads(one["dspy.candidate.instructions"])) == {"draft", "final"}
+
+
+REASONS = [
+    "New subsample score 0.5 not better than old score 1",
+    "New subsample score -1e-07 not better than old score nan",
+    "Merged score 0.5 worse than both parents [np.float64(0.75), 1.0]",
+    "Candidate rejected by acceptance criterion (old_sum=1.0, new_sum=0)",
+    "Passed acceptance (score 0.5 -> 0.75) but was not selected by the selection strategy (TopK)",
+    "Duplicate of another candidate selected this iteration",
+]
+QUOTING = ["Which river flows through Dresden? is gone", f"{REASONS[0]}: Dresden", 7]
+
+
+def told_reasons(recorder):
+    """What is told of candidates that were refused for each of these reasons."""
+    scope = Compile(Telemetry("spanloom.dspy", **recorder.providers), "dspy.compile GEPA", {}, optimizer())
+    with scope:
+        for reason in [*REASONS, *QUOTING]:
+            _gepa._Watch(scope).on_candidate_rejected({"iteration": 1, "new_score": 0.5, "reason": reason})
+    scope.stop()
+    return [one.get("dspy.candidate.reason") for one in candidates(recorder, "rejected")]
+
+
+def test_a_reason_in_words_of_the_applications_is_content(recorder):
+    """What GEPA's engine says has numbers in it; anything else may quote a prompt."""
+    assert told_reasons(recorder) == [*REASONS, None, None, None]
+
+
+def test_any_reason_with_content(content, recorder):
+    """It is told as it is, but for what is no text."""
+    assert told_reasons(recorder) == [*REASONS, *QUOTING[:2], None]
+
+
+@SAMPLED
+@pytest.mark.usefixtures("plugin")
+def test_a_criterion_of_the_applications_own(recorder):
+    """Its reason goes nowhere with content off."""
+
+    class Never:
+        def should_accept(self, proposal, state):
+            return False
+
+        def reject_reason(self, proposal, state):
+            return f"worse: {proposal.candidate}"
+
+    compiled(optimizer(gepa_kwargs={"acceptance_criterion": Never()}, use_merge=False))
+    refused = candidates(recorder, "rejected")
+    assert refused
+    assert not any("dspy.candidate.reason" in one for one in refused)
 
 
 @SAMPLED

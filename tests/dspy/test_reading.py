@@ -12,8 +12,8 @@ import pytest
 from spanloom.dspy import DSPyInstrumentor, _frames, _lm_request, _lm_result, _paths
 from spanloom.dspy._lm_call import LMCall
 from spanloom.dspy._messages import input_messages, output_messages, system_instructions, tool_definitions
-from spanloom.dspy._modules import path_below
 from spanloom.dspy._parts import part_of
+from spanloom.dspy._paths import path_below
 from spanloom.dspy._providers import Peers, split_model
 from spanloom.genai import Peer
 from tests.dspy._programs import Outer, Pipe

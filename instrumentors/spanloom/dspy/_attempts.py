@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from spanloom.dspy._frames import at_home
-from spanloom.dspy._lm_call import current_call, left
+from spanloom.dspy._lm_call import SEES_CHUNKS, current_call, left
 from spanloom.dspy._providers import BY_ROUTE
 from spanloom.dspy._settings import Settings
 from spanloom.genai import Target, Telemetry, error_type, guarded
@@ -26,11 +26,12 @@ _MAX_DELAY_S: Final = 1e9
 
 
 def targets(telemetry: Telemetry, settings: Settings) -> Iterator[Target]:
-    """DSPy's own loop over attempts. DSPy 3.3 leaves them to LiteLLM, which does not tell."""
+    """DSPy's own loop over attempts. DSPy 3.3 leaves them to LiteLLM, which does not tell; it asks nobody else."""
     del telemetry, settings
     for name in ("_attempt", "_aattempt"):
         yield Target(_EXECUTION, name, wrap_attempt, optional=True)
     yield Target(_EXECUTION, "_retryable", wrap_retryable, optional=True)
+    yield Target("dspy.clients.lm", "_add_dspy_identifier_to_headers", wrap_request, optional=True)
 
 
 def wrap_attempt(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -51,6 +52,25 @@ def wrap_retryable(original: Callable[..., bool]) -> Callable[..., bool]:
         return original(*args, **kwargs)
 
     return at_home(retryable, original)
+
+
+def wrap_request(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap what makes the headers of each request in DSPy 3.3, which knows no engine but LiteLLM."""
+    if SEES_CHUNKS in original.__globals__:
+        return original
+
+    def headers(*args: Any, **kwargs: Any) -> Any:
+        _asks_litellm()
+        return original(*args, **kwargs)
+
+    return at_home(headers, original)
+
+
+@guarded("dspy.lm.engine")
+def _asks_litellm() -> None:
+    inference = current_call()
+    if inference is not None:
+        inference.attributes[DSpy.LM_ENGINE] = _LITELLM
 
 
 @guarded("dspy.lm.attempt")

@@ -8,10 +8,12 @@ import sys
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from types import FunctionType, MethodType
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from spanloom.dspy import _gepa, _outcomes
-from spanloom.dspy._scopes import Compile, enclosing
+from spanloom.dspy._copies import stands_for
+from spanloom.dspy._paths import own
+from spanloom.dspy._scopes import Compile, enclosing, enclosing_module
 from spanloom.dspy._settings import OFF, Settings
 from spanloom.dspy._wrap import wrapped
 from spanloom.genai import Target, Telemetry, guard, guarded, json_text
@@ -40,12 +42,23 @@ _OPTIMIZERS = (
     (f"{_ROOM}.vanilla", "LabeledFewShot"),
 )
 _METHOD = "compile"
+_KNN_FORWARD = "KNNFewShot.compile.<locals>.forward_pass"
 _MAX_CONFIG_BYTES = 4096
 _MAX_TEXT_CHARS = 128
 _SECRETS = ("auth", "cookie", "credential", "key", "passw", "pwd", "secret", "token")
-# Optimizers of the application's own that exist when we start, or are defined later.
+# Optimizers of the application's own that exist when we start, or are defined later; those that are gone do not count.
 _MAX_ADOPTED = 256
-_adopted: list[tuple[weakref.ref[Any], Any, Any]] = []
+
+
+class _Adopted(NamedTuple):
+    """Nothing here keeps the class alive: its method may refer to it (``super()``)."""
+
+    kind: weakref.ref[Any]
+    replacement: weakref.ref[Any]
+
+
+# By the identity of the class, whose metaclass may define equality.
+_adopted: dict[int, _Adopted] = {}
 
 
 def targets(telemetry: Telemetry, settings: Settings) -> Iterator[Target]:
@@ -75,11 +88,23 @@ def begin(telemetry: Telemetry, optimizer: Any, args: tuple[Any, ...], kwargs: d
 
 def conclude(scope: Compile, result: Any) -> Any:
     """End it with what the optimizer tells of its candidates."""
+    _note_stand_in(scope, result)
     with guard("dspy.compile.result"):
         if scope.recording:
             _outcomes.tell(scope, result)
     scope.stop()
     return result
+
+
+@guarded("dspy.compile.stand_in")
+def _note_stand_in(scope: Compile, result: Any) -> None:
+    """``KNNFewShot`` compiles a program for each question, and runs it in the place of the one that was asked."""
+    around = enclosing_module(scope.parent)
+    forward = None if around is None else own(around.owner).get("forward")
+    if around is None or not isinstance(forward, MethodType):
+        return
+    if getattr(forward.__func__, "__qualname__", None) == _KNN_FORWARD:
+        stands_for(result, around.owner)
 
 
 def _by_name(optimizer: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -153,13 +178,19 @@ def _adopt(wrap: Callable[[Any], Any], kind: Any) -> None:
         return
     replacement = wrap(original)
     setattr(kind, _METHOD, replacement)
-    _adopted.append((weakref.ref(kind), original, replacement))
+    key = id(kind)
+    _adopted[key] = _Adopted(weakref.ref(kind, functools.partial(_forget, key)), weakref.ref(replacement))
+
+
+def _forget(key: int, reference: weakref.ref[Any]) -> None:
+    entry = _adopted.get(key)
+    if entry is not None and entry.kind is reference:
+        del _adopted[key]
 
 
 def put_back() -> None:
     """Give these classes their own method again, where nobody has replaced ours."""
     while _adopted:
-        reference, original, replacement = _adopted.pop()
-        kind = reference()
-        if kind is not None and kind.__dict__.get(_METHOD) is replacement:
-            setattr(kind, _METHOD, original)
+        kind, replacement = (reference() for reference in _adopted.popitem()[1])
+        if kind is not None and replacement is not None and kind.__dict__.get(_METHOD) is replacement:
+            setattr(kind, _METHOD, replacement.__wrapped__)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
@@ -18,6 +19,16 @@ from spanloom.semconv import DSpy
 ACCEPTED, REJECTED = "accepted", "rejected"
 _CALLBACKS = "callbacks"
 _MAX_REASON_CHARS = 256
+# What GEPA's own engine says, with nothing but numbers and the name of a class in it. A criterion of the application's
+# may give another reason, and quote a prompt there.
+_NUMBER = r"(?:np\.float\d+\()?-?(?:\d[\d.]*(?:e[-+]?\d+)?|nan|inf)\)?"
+_KNOWN_REASON = re.compile(
+    rf"New subsample score {_NUMBER} not better than old score {_NUMBER}"
+    rf"|Merged score {_NUMBER} worse than both parents \[{_NUMBER}(?:, {_NUMBER})*\]"
+    rf"|Candidate rejected by acceptance criterion \(old_sum={_NUMBER}, new_sum={_NUMBER}\)"
+    rf"|Passed acceptance \(score {_NUMBER} -> {_NUMBER}\) but was not selected by the selection strategy \(\w+\)"
+    "|Duplicate of another candidate selected this iteration"
+)
 _Event = Mapping[str, Any]
 
 
@@ -90,16 +101,21 @@ class _Watch:
         self._reject(event, self._merged, None)
 
     def _reject(self, event: _Event, instructions: Mapping[str, str], score: float | None) -> None:
-        reason = event.get("reason")
         details = {
             DSpy.CANDIDATE_OUTCOME: REJECTED,
             DSpy.ITERATION: _whole(event.get("iteration")),
             DSpy.CANDIDATE_SCORE: score,
             DSpy.CANDIDATE_EVALUATION: MINIBATCH,
             DSpy.CANDIDATE_PARENTS: _parents(event.get("parent_ids")),
-            DSpy.CANDIDATE_REASON: reason[:_MAX_REASON_CHARS] if isinstance(reason, str) else None,
+            DSpy.CANDIDATE_REASON: self._reason(event.get("reason")),
         }
         self._add(details, instructions)
+
+    def _reason(self, reason: object) -> str | None:
+        if not isinstance(reason, str):
+            return None
+        told = reason[:_MAX_REASON_CHARS]
+        return told if self._scope.on_span or _KNOWN_REASON.fullmatch(told) else None
 
     @guarded("dspy.gepa.evaluated")
     def on_valset_evaluated(self, event: _Event) -> None:

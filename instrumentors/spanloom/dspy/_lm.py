@@ -10,6 +10,7 @@ from spanloom.dspy import _attempts, _lm_result, _lm_stream, _transport, _typesa
 from spanloom.dspy._lm_call import LMCall
 from spanloom.dspy._lm_request import keep_content, keep_typed, read_settings, read_typed, typed_request
 from spanloom.dspy._lm_result import conclude
+from spanloom.dspy._origins import link_back
 from spanloom.dspy._paths import own
 from spanloom.dspy._providers import Peers, split_model
 from spanloom.dspy._settings import Settings
@@ -41,6 +42,8 @@ def begin(peers: Peers, telemetry: Telemetry, lm: Any, args: tuple[Any, ...], kw
     operation = Operation.TEXT_COMPLETION if known.get("model_type") == "text" else Operation.CHAT
     peer = peers.of(provider, merged.get("api_base") or merged.get("base_url"))
     inference = LMCall(telemetry, operation, model, peer, lm)
+    if inference.parent is None:
+        link_back(inference)
     if peer.address is not None:
         attempt("dspy.lm.peer", _note_peer, inference, peers)
     if inference.recording:

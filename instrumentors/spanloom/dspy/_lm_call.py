@@ -9,6 +9,8 @@ from typing import Final
 from spanloom.genai import Inference, Peer, Telemetry, current, guarded
 from spanloom.semconv import GenAI, Spanloom
 
+# What DSPy 3.4 has in the module of its LMs, and 3.3 has not: there, LiteLLM is the only engine.
+SEES_CHUNKS: Final = "stream_emitted"
 CLOSED, CANCELLED = "closed", "cancelled"
 _CANCELLATIONS: Final = (asyncio.CancelledError, concurrent.futures.CancelledError)
 # What anyio raises in who sends to a stream that nobody reads any more, or whose event loop has ended.

@@ -6,8 +6,9 @@ import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
-from spanloom.dspy import _agents, _generators
-from spanloom.dspy._paths import own, path_below
+from spanloom.dspy import _agents, _copies, _generators
+from spanloom.dspy._origins import link_back
+from spanloom.dspy._paths import own
 from spanloom.dspy._scopes import enclosing_module, is_resubmitted
 from spanloom.dspy._settings import ALL, COLLAPSED, NONE, Settings
 from spanloom.dspy._signatures import described
@@ -52,7 +53,7 @@ def begin(
     if modules == COLLAPSED and around is not None and _inner_of(around.owner) is module:
         return None
     name = class_.__name__
-    path = None if around is None else _path(around, module)
+    path = _path(around, module)
     step: Step
     if kind is not None:
         step = _agents.LoopAgent(telemetry, name, module, {}, _agents.limit_of(module, kwargs))
@@ -60,6 +61,8 @@ def begin(
         step = Workflow(telemetry, name, module, {})
     else:
         step = _Part(telemetry, f"{name} {path}" if path else name, module, {})
+    if innermost is None:
+        link_back(step)
     if step.recording:
         attempt("dspy.module.details", _add_details, step.attributes, module, name, path, innermost, modules)
     if step.captures_content:
@@ -100,12 +103,8 @@ def _inputs(module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> di
 
 
 @guarded("dspy.module.path")
-def _path(around: Step, module: Any) -> str | None:
-    """The path below the outermost module that is running."""
-    outer: Step | None = around
-    while outer is not None:
-        around, outer = outer, enclosing_module(outer.parent)
-    return path_below(around.owner, module)
+def _path(around: Step | None, module: Any) -> str | None:
+    return _copies.path_in(around, module)
 
 
 def _inner_of(module: Any) -> Any:
@@ -122,6 +121,8 @@ def _add_details(
     attributes[DSpy.MODULE] = name
     if path is not None:
         attributes[DSpy.MODULE_PATH] = path
+    if _copies.known and (index := _copies.attempt_of(module)) is not None:
+        attributes[DSpy.ATTEMPT_INDEX] = index
     if innermost is not None and is_resubmitted(innermost):
         attributes[DSpy.PARALLEL_RESUBMITTED] = True
     mine = own(module)

@@ -19,6 +19,8 @@ from spanloom.semconv import DSpy, DSpySpan
 
 FULL, MINIBATCH = "full", "minibatch"
 _MAX_PARAMETERS_BYTES = 2048
+_MAX_SCORES_BYTES = 2048
+_MAX_STRATEGY_CHARS = 256
 _Rows = list[tuple[dict[str, Any], object]]
 
 
@@ -82,6 +84,34 @@ def _listed(scope: Compile, result: Any) -> _Rows:
         scores = [(details[DSpy.CANDIDATE_INDEX], details[DSpy.CANDIDATE_SCORE]) for details, _ in rows]
         summarise(scope, scores, _stated(result, "total_calls"))
     return rows
+
+
+def _strategies(scope: Compile, result: Any) -> _Rows:
+    """BetterTogether's ``candidate_programs``, each with the optimizers that made it, and whether one has failed."""
+    rows = _listed(scope, result)
+    stated = cast("list[Any]", _stated(result, "candidate_programs")) if rows else []
+    for details, program in rows:
+        strategy = stated[details[DSpy.CANDIDATE_INDEX]].get("strategy")
+        if isinstance(strategy, str) and strategy:
+            details[DSpy.CANDIDATE_STRATEGY] = strategy[:_MAX_STRATEGY_CHARS]
+            if program is result:
+                scope.attributes[DSpy.COMPILE_STRATEGY] = details[DSpy.CANDIDATE_STRATEGY]
+    if _stated(result, "flag_compilation_error_occurred") is True:
+        scope.attributes[DSpy.COMPILE_STEP_FAILED] = True
+    return rows
+
+
+def _rounds(scope: Compile, result: Any) -> _Rows:
+    """SIMBA's ``candidate_programs``, and its ``trial_logs``: by number, some with a score."""
+    logs = _stated(result, "trial_logs")
+    if isinstance(logs, dict):
+        trials = cast("dict[Any, Any]", logs)
+        scores = {key: number(fields_of(log).get("train_score")) for key, log in trials.items() if isinstance(key, int)}
+        told = {key: score for key, score in scores.items() if score is not None}
+        scope.attributes[DSpy.COMPILE_TRIALS] = len(scores)
+        if told:
+            scope.attributes[DSpy.COMPILE_TRIAL_SCORES] = json_text(told, _MAX_SCORES_BYTES)
+    return _listed(scope, result)
 
 
 def _candidate(index: int, score: float | None, evaluation: str | None, program: object) -> dict[str, Any]:
@@ -151,11 +181,11 @@ def _budgeted(scope: Compile, result: Any) -> _Rows:
 
 
 _READERS: Mapping[str, Callable[[Compile, Any], _Rows]] = {
-    "BetterTogether": _listed,
+    "BetterTogether": _strategies,
     "BootstrapFewShot": _bootstrapped,
     "BootstrapFewShotWithRandomSearch": _listed,
     "COPRO": _listed,
     "GEPA": _budgeted,
     "MIPROv2": _trials,
-    "SIMBA": _listed,
+    "SIMBA": _rounds,
 }

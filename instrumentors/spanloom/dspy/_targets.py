@@ -13,7 +13,9 @@ from spanloom.dspy import (
     _interpreters,
     _lm,
     _modules,
+    _origins,
     _parallel,
+    _retries,
     _retrieval,
     _threads,
     _tools,
@@ -32,7 +34,9 @@ _PARTS = (
     _compile,
     _embeddings,
     _retrieval,
+    _retries,
     _threads,
+    _origins,
     _frames,
 )
 

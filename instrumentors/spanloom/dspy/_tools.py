@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, cast
 from spanloom.dspy._agents import kind_of
 from spanloom.dspy._asked import Asked, id_for
 from spanloom.dspy._frames import at_home
+from spanloom.dspy._origins import link_back
 from spanloom.dspy._paths import own
 from spanloom.dspy._settings import Settings
 from spanloom.dspy._wrap import both
@@ -57,6 +58,8 @@ def begin(telemetry: Telemetry, tool: Any, args: tuple[Any, ...], kwargs: dict[s
 def execution_of(telemetry: Telemetry, call: Call, function: object, arguments: Mapping[str, Any]) -> ToolExecution:
     """Start the span of one execution with these arguments."""
     execution = ToolExecution(telemetry, call.name, "function", call.description)
+    if execution.parent is None:
+        link_back(execution)
     execution.function = function
     if call.id is not None:
         execution.attributes[GenAI.TOOL_CALL_ID] = call.id

@@ -70,7 +70,7 @@ def _add_content(invocation: Invocation, content: Mapping[str, Content], attribu
 class Step(Invocation):
     """A named part of a program, with ``details`` as attributes; no operation of the conventions fits it."""
 
-    __slots__ = ("content", "name", "owner")
+    __slots__ = ("__weakref__", "content", "name", "owner")
 
     operation: ClassVar[str | None] = None
 

@@ -146,6 +146,11 @@ class DSpy:
     INPUTS = "dspy.inputs"
     OUTPUTS = "dspy.outputs"
 
+    # ``BestOfN`` and ``Refine``: which attempt a module runs for, from 0 on, what it was worth, and which was taken.
+    ATTEMPT_INDEX = "dspy.attempt.index"
+    ATTEMPT_REWARD = "dspy.attempt.reward"
+    ATTEMPT_CHOSEN = "dspy.attempt.chosen"
+
     AGENT_ITERATIONS = "dspy.agent.iterations"
     # "finish", "max_iters", "parse_error", "context_window" or "empty_tool_calls".
     AGENT_TERMINATION = "dspy.agent.termination"
@@ -196,6 +201,13 @@ class DSpy:
     # The most metric calls that the optimizer may make.
     COMPILE_BUDGET = "dspy.compile.budget"
     COMPILE_DEMOS = "dspy.compile.bootstrapped_demos"
+    # The optimizers, by the names that the application gave them, that made what is returned ("p -> w"); and true where
+    # one of them failed, so that those after it did not run (BetterTogether).
+    COMPILE_STRATEGY = "dspy.compile.strategy"
+    COMPILE_STEP_FAILED = "dspy.compile.step_failed"
+    # How many rounds there were, and their scores by number, as JSON, where they have one (SIMBA).
+    COMPILE_TRIALS = "dspy.compile.trials"
+    COMPILE_TRIAL_SCORES = "dspy.compile.trial_scores"
 
     CANDIDATE_INDEX = "dspy.candidate.index"
     CANDIDATE_SCORE = "dspy.candidate.score"
@@ -207,7 +219,10 @@ class DSpy:
     # "full" or "minibatch": what its score is of.
     CANDIDATE_EVALUATION = "dspy.candidate.evaluation"
     CANDIDATE_SEED = "dspy.candidate.seed"
-    # "accepted" or "rejected", by an optimizer that decides on each (GEPA), and why it was rejected.
+    # Which optimizers made it; the program as it was has none (BetterTogether).
+    CANDIDATE_STRATEGY = "dspy.candidate.strategy"
+    # "accepted" or "rejected", by an optimizer that decides on each (GEPA), and why it was rejected. A reason that is
+    # not GEPA's own is content.
     CANDIDATE_OUTCOME = "dspy.candidate.outcome"
     CANDIDATE_REASON = "dspy.candidate.reason"
     # Which instruction and which set of demos each predictor has, as JSON (MIPROv2).
@@ -237,5 +252,7 @@ class DSpyEvent:
     ADAPTER_PARSE = "dspy.adapter.parse"
     # The first adapter could not read the answer, another one asks again.
     ADAPTER_FALLBACK = "dspy.adapter.fallback"
+    # An attempt of ``BestOfN`` or ``Refine`` has its reward, or the reward function failed.
+    ATTEMPT = "dspy.attempt"
     # One attempt of a model call failed, and another may follow.
     LM_ATTEMPT_FAILED = "dspy.lm.attempt_failed"

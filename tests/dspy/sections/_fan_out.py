@@ -129,3 +129,28 @@ class Own(dspy.Module):
 def bare_thread(stage: Stage) -> Any:
     with dspy.context(lm=stage.lm()):
         return Own()()
+
+
+class Handing(dspy.Module):
+    """Hands its settings to a thread of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = dspy.Predict(ASK)
+
+    def forward(self) -> Any:
+        settings = dspy.settings.copy()
+
+        def work() -> None:
+            with dspy.context(**settings):
+                self.one(question=ASKED[0])
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join(20)
+
+
+@section(traces=2)
+def a_thread_with_the_settings(stage: Stage) -> Any:
+    with dspy.context(lm=stage.lm()):
+        return Handing()()
