@@ -1,4 +1,4 @@
-"""DSPy 3.3, which knows no engine but LiteLLM: what is told of its calls; and its functions, as they are made there."""
+"""DSPy 3.3 knows no engine but LiteLLM: its functions as it makes them (`dspy_versions` runs the real ones)."""
 
 from __future__ import annotations
 
@@ -12,77 +12,7 @@ import pytest
 from spanloom.dspy import _attempts, _lm_stream
 from spanloom.dspy._lm_call import LMCall
 from spanloom.genai import Peer, Telemetry
-from spanloom.semconv import DSpy, Operation, Spanloom
-from tests._support.spans import eventually
-
-IS_OLD = not hasattr(dspy, "lm15")
-oldest = pytest.mark.skipif(not IS_OLD, reason="DSPy 3.4 tells it itself")
-pytestmark = [
-    # A loop that ends leaves LiteLLM's connections open, and what it does in the background undone.
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-    # Of some pairs of LiteLLM and Pydantic.
-    pytest.mark.filterwarnings("ignore:Item .* on TypedDict class:UserWarning"),
-]
-ASYNC = pytest.mark.parametrize("asynchronous", [False, True])
-
-
-def call(recorder: Any) -> Any:
-    """The span of the only model call."""
-    (span,) = eventually(lambda: [span for span in recorder.spans if span.name.startswith("chat")])
-    return span
-
-
-@pytest.fixture(autouse=True)
-def clients() -> None:
-    """LiteLLM keeps its connections, also those of a loop that has ended."""
-    if IS_OLD:
-        import litellm
-
-        litellm.in_memory_llm_clients_cache.flush_cache()
-
-
-@oldest
-@ASYNC
-@pytest.mark.usefixtures("plugin")
-def test_the_engine(asynchronous, lm, recorder):
-    """It is told of calls that ask a model."""
-    if asynchronous:
-        asyncio.run(lm.acall("Which river?"))
-    else:
-        lm("Which river?")
-    assert call(recorder).attributes[DSpy.LM_ENGINE] == "litellm"
-
-
-@oldest
-@pytest.mark.usefixtures("plugin")
-def test_an_answer_of_the_cache_has_no_engine(lm, recorder):
-    """Nobody was asked."""
-    one = lm.copy(cache=True)
-    one("Which river is it?")
-    recorder.clear()
-    one("Which river is it?")
-    assert call(recorder).attributes[DSpy.CACHE_HIT] is True
-    assert DSpy.LM_ENGINE not in call(recorder).attributes
-
-
-@oldest
-@ASYNC
-@pytest.mark.usefixtures("plugin")
-def test_a_stream(asynchronous, lm, recorder):
-    """The time to its first chunk, and the number of those that the application gets."""
-
-    async def read() -> list[Any]:
-        stream = dspy.streamify(dspy.Predict("question -> answer"), is_async_program=asynchronous)
-        return [chunk async for chunk in stream(question="Which river? [[pause:0.02]]")]
-
-    seen = asyncio.run(read())
-    attributes = call(recorder).attributes
-    assert attributes["gen_ai.request.stream"] is True
-    assert attributes["gen_ai.response.time_to_first_chunk"] > 0
-    assert attributes[Spanloom.STREAM_CHUNKS] == len([one for one in seen if not isinstance(one, dspy.Prediction)]) > 1
-
-
-# The functions as DSPy 3.3 makes them, in whichever version this is.
+from spanloom.semconv import DSpy, Operation
 
 
 def as_if(old: bool, function: Any, **names: Any) -> Any:

@@ -91,7 +91,26 @@ def refused(lm: Any) -> None:
             return
 
 
-CASES = (program, asynchronous, agent, parallel, evaluate, optimize, cached, refused)
+def streamed(lm: Any) -> int:
+    """Chunks as the application gets them; gives how many."""
+
+    async def read() -> int:
+        stream = dspy.streamify(dspy.Predict("question -> answer"))
+        return len(
+            [
+                one
+                async for one in stream(question="Which river? [[pause:0.02]]")
+                if not isinstance(one, dspy.Prediction)
+            ]
+        )
+
+    with dspy.context(lm=lm):
+        return asyncio.run(read())
+
+
+CASES = (program, asynchronous, agent, parallel, evaluate, optimize, cached, refused, streamed)
+# What is told of a model call by one version and not by the other, if nobody takes care.
+ATTRIBUTES = ("dspy.lm.engine", "dspy.cache.hit", "spanloom.stream.chunks", "gen_ai.response.time_to_first_chunk")
 
 
 def main() -> None:
@@ -104,12 +123,18 @@ def main() -> None:
             recorder, plugin = Recorder(), DSPyInstrumentor()
             plugin.instrument(**recorder.providers)
             server.reset()
-            case(lm)
+            seen = case(lm)
             plugin.uninstrument()
             told[case.__name__] = {
                 "outline": outline(recorder.spans),
                 "tokens": sum(span.attributes.get("gen_ai.usage.input_tokens", 0) for span in recorder.spans),
                 "ledger": sum(one.input_tokens or 0 for one in server.ledger.entries),
+                "seen": seen,
+                "calls": [
+                    {name: span.attributes[name] for name in ATTRIBUTES if name in span.attributes}
+                    for span in recorder.spans
+                    if span.name.startswith("chat")
+                ],
                 "faults": recorder.total("spanloom.internal.errors"),
             }
             recorder.close()

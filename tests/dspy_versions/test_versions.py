@@ -37,6 +37,7 @@ TREES = {
         "    chat dummy",
     ],
     "cached": ["invoke_workflow Predict", "  chat gpt-4o-mini"] * 2,
+    "streamed": ["invoke_workflow Predict", "  chat gpt-4o-mini"],
     "refused": ["invoke_workflow Predict!", "  chat gpt-4o-mini!"],
 }
 
@@ -59,3 +60,24 @@ def test_one_tree(name, told):
     assert told[name]["outline"] == TREES[name]
     assert told[name]["tokens"] == told[name]["ledger"]
     assert told[name]["faults"] == 0
+
+
+ENGINES = {"oldest": {"litellm"}, "newest": {"lm15"}}
+
+
+def test_the_engine_of_a_call(told, request):
+    """That of the version, for calls that asked a model; an answer of the cache asked nobody."""
+    version = request.node.callspec.params["told"]
+    for name in ("program", "asynchronous", "refused", "streamed"):
+        assert {call.get("dspy.lm.engine") for call in told[name]["calls"]} == ENGINES[version], name
+    asked, kept = told["cached"]["calls"]
+    assert asked.get("dspy.cache.hit") is None
+    assert kept["dspy.cache.hit"] is True
+    assert "dspy.lm.engine" not in kept
+
+
+def test_a_streamed_call(told):
+    """The time to its first chunk, and as many as the application got."""
+    (call,) = told["streamed"]["calls"]
+    assert call["gen_ai.response.time_to_first_chunk"] > 0
+    assert call["spanloom.stream.chunks"] == told["streamed"]["seen"] > 1
