@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tests.benchmarks.cases import BARE, FLOOR, OFFICIAL, OURS, PRICED
 
 if TYPE_CHECKING:
+    from tests.benchmarks._shape import Shape
     from tests.benchmarks._telemetry import Bench
 
 # The only versions that this comparison is about; everything else has the version of uv.lock.
@@ -19,6 +20,7 @@ WHEEL = "{wheel}"
 CONTENT_SWITCH = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 
 _SDK = "opentelemetry-sdk"
+_FLOORS = {"openai": "tests.benchmarks._floor:Floor", "dspy": "tests.benchmarks._dspy_floor:DSPyFloor"}
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ def _library(name: str, class_name: str) -> dict[tuple[str, str], Contender]:
     bare = (_SDK, name)
     return {
         (name, BARE): Contender(f"{name}-bare", bare),
-        (name, FLOOR): Contender(f"{name}-bare", bare, "tests.benchmarks._floor:Floor"),
+        (name, FLOOR): Contender(f"{name}-bare", bare, _FLOORS[name]),
         (name, OFFICIAL): Contender(f"{name}-official", (*bare, official), theirs),
         (name, OURS): Contender(f"{name}-ours", (WHEEL, name), ours),
         (name, PRICED): Contender(f"{name}-ours", (WHEEL, name), ours, prices=True),
@@ -98,6 +100,11 @@ class Switch:
                 logger_provider=bench.logger_provider,
             )
             self._undo.append(instrumentor.uninstrument)
+
+    def use(self, shape: Shape) -> None:
+        """Tell the floor what to write."""
+        assert self._contender.instrumentor is not None
+        instrumentor_class(self._contender.instrumentor)().use(shape)
 
     def off(self) -> None:
         while self._undo:

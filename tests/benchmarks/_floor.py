@@ -31,14 +31,14 @@ _PLACES = (
 )
 
 # Not empty: the API takes an empty context for none.
-_NO_SPAN = otel.set_value("floor", True, Context())
+NO_SPAN = otel.set_value("floor", True, Context())
 
 
 class Floor:
     """Patches the methods that the cases call. ``use`` says what the next calls write."""
 
     plan: Plan | None = None
-    _originals: ClassVar[list[tuple[Any, Any]]] = []
+    _originals: ClassVar[list[tuple[Any, str, Any]]] = []
     _sums: ClassVar[dict[Any, float]] = {}
     _histograms: ClassVar[dict[str, Any]] = {}
     _provider: ClassVar[Any] = None
@@ -51,16 +51,18 @@ class Floor:
         Floor._provider = meter_provider
         Floor._tracer = tracer_provider.get_tracer("floor")
         Floor._meter = meter_provider.get_meter("floor")
+        self._patch()
+
+    def _patch(self) -> None:
         for module, owner in _PLACES:
             kind = getattr(importlib.import_module(module), owner)
-            self._originals.append((kind, kind.create))
+            self._originals.append((kind, "create", kind.create))
             wrap = _wrapped_async if owner.startswith("Async") else _wrapped
             kind.create = wrap(kind.create)
 
     def uninstrument(self) -> None:
         while self._originals:
-            kind, create = self._originals.pop()
-            kind.create = create
+            setattr(*self._originals.pop())
 
     def use(self, shape: Shape) -> None:
         """Make ready what does not depend on a call."""
@@ -169,7 +171,7 @@ class Call:
             span.set_attributes({**plan.at_end, **content} if content else plan.at_end)
         span.end()
         for histogram, value, attributes, exemplar in plan.records:
-            histogram.record(value, attributes, context if exemplar else _NO_SPAN)
+            histogram.record(value, attributes, context if exemplar else NO_SPAN)
         sums = plan.sums
         for key, value in plan.adds:
             sums[key] += value

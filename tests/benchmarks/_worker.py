@@ -91,9 +91,7 @@ class Room:
         self._switch.on()
         shape = self._shapes.get(case.name)
         if shape is not None:
-            from tests.benchmarks._floor import Floor
-
-            Floor().use(shape)
+            self._switch.use(shape)
         yield
         self._switch.off()
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from tests.benchmarks._contenders import CONTENDERS, CONTENT_SWITCH, Switch
 from tests.benchmarks._floor import Floor
@@ -17,7 +19,9 @@ from tests.benchmarks._worker import Worker
 from tests.benchmarks.cases import FLOOR, OFF, ON, OURS, UNSAMPLED, Setting, all_cases
 
 CASES = {
-    case.name: case for case in all_cases().values() if FLOOR in case.contenders and not case.name.endswith("short")
+    case.name: case
+    for case in all_cases().values()
+    if FLOOR in case.contenders and case.library == "openai" and not case.name.endswith("short")
 }
 
 
@@ -88,3 +92,33 @@ def test_a_worker_measures_with_and_without_the_instrumentation(monkeypatch: pyt
     run = worker.answer({"run": "openai chat", "setting": OFF.name, "calls": 1, "repeat": 2})
     assert run["us"] > 0
     assert run["bare_us"] > 0
+
+
+@pytest.mark.parametrize("setting", [OFF, ON, UNSAMPLED], ids=lambda one: one.name)
+def test_the_floor_of_a_program_writes_the_same_spans_and_metrics(
+    setting: Setting, make_bench: Callable[[Setting], Bench]
+) -> None:
+    """Both spans with their attributes and events, every record and every counter."""
+    case, told, shapes = all_cases()["dspy predict"], [], []
+    for contender in (OURS, FLOOR):
+        bench, kept = make_bench(setting), InMemorySpanExporter()
+        bench.tracer_provider.add_span_processor(SimpleSpanProcessor(kept))
+        switch = Switch(CONTENDERS["dspy", contender], bench)
+        switch.on()
+        try:
+            if shapes:
+                switch.use(Shape.of(json.loads(json.dumps(shapes[0].as_dict()))))
+            call = case.setup(bench)
+            call()
+            made = shape_of(bench, call, case.batch)
+            assert made is not None
+            shapes.append(made)
+        finally:
+            switch.off()
+        events = [[event.name for event in span.events] for span in kept.get_finished_spans()]
+        told.append(([(span.name, span.kind, set(span.attributes)) for span in kept.get_finished_spans()], events))
+    ours, floor = shapes
+    assert told[0] == told[1]
+    assert bool(told[0][0]) == setting.sampled
+    assert counted(floor) == counted(ours)
+    assert sum(one.count for one in ours.records if one.buckets) == 4

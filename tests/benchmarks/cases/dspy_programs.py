@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tests.benchmarks.cases import OFF, ON, UNSAMPLED, Case
+from tests.benchmarks.cases import FLOOR, OFF, OFFICIAL, ON, OURS, UNSAMPLED, Case
 
 if TYPE_CHECKING:
     from tests.benchmarks._telemetry import Bench
@@ -130,7 +130,14 @@ def cache_hit(bench: Bench) -> Callable[[], Any]:
 
 
 CASES = (
-    Case("dspy predict", "dspy.Predict: ours is two spans", "dspy", predict, settings=(OFF, ON, UNSAMPLED)),
+    Case(
+        "dspy predict",
+        "dspy.Predict: ours is two spans",
+        "dspy",
+        predict,
+        (OFFICIAL, OURS, FLOOR),
+        (OFF, ON, UNSAMPLED),
+    ),
     Case("dspy predict, OpenInference", "the same; 'official' is OpenInference's tree", PEER, predict, settings=(ON,)),
     Case("dspy chain of thought 8 KB", "dspy.ChainOfThought", "dspy", chain_of_thought, settings=(ON,)),
     Case("dspy react", "dspy.ReAct with three tools", "dspy", react, settings=(ON,)),
