@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
+import datetime
 import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Mapping
 from enum import Enum
+from unittest import mock
 
 import pydantic
 import pytest
@@ -59,6 +62,14 @@ class BadMapping(Mapping):
         return "<BadMapping>"
 
 
+@dataclasses.dataclass
+class Place:
+    """As applications have them."""
+
+    name: str
+    more: object = None
+
+
 class BadList(list):
     """A list that cannot be read."""
 
@@ -87,7 +98,10 @@ class BadModel:
         ([Model(x=2)], [{"x": 2}]),
         (Model, str(Model)),
         (BadModel(), "bad model"),
-        ({"set": {1}}, {"set": "{1}"}),
+        ({"set": {1}, "frozen": frozenset("a")}, {"set": [1], "frozen": ["a"]}),
+        (Place("Köln", {"at": (50.9, 6.9)}), {"name": "Köln", "more": {"at": [50.9, 6.9]}}),
+        (Place, str(Place)),
+        (mock.sentinel.thing, "sentinel.thing"),
         (float("nan"), "nan"),
         ([float("inf"), float("-inf")], ["inf", "-inf"]),
         (2**80, 2**80),
@@ -119,6 +133,29 @@ def test_bytes_are_not_copied():
         "bytes": 3,
     }
     assert parsed["more"]["bytes"] == 0
+
+
+def test_bytes_are_not_copied_wherever_they_stand():
+    """In a model, a dataclass, a set or a view of them."""
+
+    class Picture(pydantic.BaseModel):
+        raw: bytes
+        taken: datetime.date = datetime.date(2026, 11, 27)
+
+    raw = b"\xff secret"
+    for value in (Picture(raw=raw), Place("x", raw), {"s": {raw}}, memoryview(raw), [memoryview(raw)]):
+        text = json_text(value)
+        assert hashlib.sha256(raw).hexdigest() in text
+        assert "secret" not in text
+    assert json.loads(json_text(Picture(raw=raw)))["taken"] == "2026-11-27"
+
+
+def test_a_dataclass_that_cannot_be_read_is_its_text():
+    """A field may be gone."""
+    place = Place("x")
+    del place.name
+    place.__class__ = type("Gone", (Place,), {"__str__": lambda self: "gone"})
+    assert json.loads(json_text(place)) == "gone"
 
 
 def test_a_lone_surrogate_stays_exportable():

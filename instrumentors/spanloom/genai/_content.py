@@ -158,14 +158,14 @@ def _plain(value: Any, around: tuple[int, ...]) -> Any:
         return _without_blobs(value)
     if value is None or isinstance(value, int):
         return value
-    if isinstance(value, (bytes, bytearray)):
-        return _digest(value)
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return _digest(bytes(cast("bytes", value)))
     if len(around) >= _MAX_DEPTH or id(value) in around:
         return as_text(value)
     return _opened(value, (*around, id(value)))
 
 
-def _digest(value: bytes | bytearray) -> dict[str, Any]:
+def _digest(value: bytes) -> dict[str, Any]:
     import hashlib  # loads OpenSSL: only where there are bytes
 
     return {"sha256": hashlib.sha256(value).hexdigest(), "bytes": len(value)}
@@ -177,14 +177,23 @@ def _opened(value: Any, around: tuple[int, ...]) -> Any:
         mapping = cast("Mapping[Any, Any]", value)
         pairs = tolerant(lambda: list(mapping.items()), None)
         return as_text(mapping) if pairs is None else {as_text(key): _plain(item, around) for key, item in pairs}
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple, set, frozenset)):
         items = tolerant(lambda: list(cast("Iterable[Any]", value)), None)
         return as_text(value) if items is None else [_plain(item, around) for item in items]  # pyright: ignore[reportUnknownArgumentType]
-    dump = None if isinstance(value, type) else tolerant(lambda: getattr(value, "model_dump", None), None)
+    fields = None if isinstance(value, type) else _fields(value)
+    return as_text(value) if fields is None else _plain(fields, around)
+
+
+def _fields(value: Any) -> Any:
+    """What a model of pydantic's or a dataclass is made of; ``None`` for anything else, or where it will not say."""
+    dump = tolerant(lambda: getattr(value, "model_dump", None), None)
     if callable(dump):
-        dumped = tolerant(lambda: cast("Callable[..., Any]", dump)(mode="json", warnings=False), None)
-        return as_text(value) if dumped is None else _plain(dumped, around)
-    return as_text(value)
+        found = tolerant(dump, None, mode="json", warnings=False)
+        # In JSON's terms it refuses bytes, which are to be told by their digest.
+        return tolerant(dump, None, warnings=False) if found is None else found
+    # Of the class, as `dataclasses.is_dataclass` has it: a mock has every attribute.
+    names: Any = getattr(cast("object", type(value)), "__dataclass_fields__", None)
+    return None if names is None else tolerant(lambda: {name: getattr(value, name) for name in names}, None)
 
 
 def as_text(value: object) -> str:

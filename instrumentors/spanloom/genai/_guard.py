@@ -119,13 +119,13 @@ def each(place: str, step: Callable[[str, Any], Any], items: Iterable[tuple[str,
     return rows
 
 
-def tolerant(call: Callable[..., R], default: D, *args: object) -> R | D:
+def tolerant(call: Callable[..., R], default: D, *args: object, **named: object) -> R | D:
     """What the application's own code (``__str__``, ``model_dump``) gives back, or ``default`` where it raises.
 
     Such code may raise anything. That is no fault of ours: nothing is logged or counted, in our tests neither.
     """
     try:
-        return call(*args)
+        return call(*args, **named)
     except Exception:  # noqa: BLE001 - it is not our code
         return default
 
