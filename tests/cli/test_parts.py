@@ -12,7 +12,7 @@ from spanloom.cli import _content, _format
 from spanloom.cli._label import label, notes
 from spanloom.cli._style import ASCII, UNICODE, Style, style_for
 from spanloom.cli._text import clean, cut, left, right, width, wrap
-from spanloom.record import Span
+from spanloom.record import Event, Span
 
 
 @pytest.mark.parametrize(
@@ -232,3 +232,14 @@ def test_what_optimizers_and_attempts_are_noted_as() -> None:
     assert noted(dspy__candidate__outcome="rejected", dspy__candidate__score=0.25) == ["rejected", "score 0.25"]
     assert noted(dspy__evaluate__score=66.67) == ["score 66.67"]
     assert noted(spanloom__request__attempts=2) == ["2 attempts"]
+
+
+def test_tools_of_the_provider_are_noted() -> None:
+    """By name, once each; whatever else the events are."""
+
+    def called(name: Any, event: str = "spanloom.server_tool_call") -> Event:
+        return Event(event, 1, {"gen_ai.tool.name": name})
+
+    span = made()
+    span.events += [called("web_search"), called("find"), called("web_search"), called(7), called(""), called("x", "y")]
+    assert [text for text, _ in notes(span, "", UNICODE)] == ["2 web_search", "find"]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from spanloom.cli._format import duration
 from spanloom.cli._style import Glyphs
 from spanloom.record import Span
-from spanloom.semconv import DSpy, HTTPServer, Spanloom
+from spanloom.semconv import DSpy, GenAI, HTTPServer, Spanloom, SpanloomEvent
 
 _METHODS = frozenset(("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "QUERY", "CONNECT", "TRACE"))
 
@@ -62,6 +63,14 @@ def _of_optimizers(span: Span) -> Iterator[str]:
         yield digest
 
 
+def _server_tools(span: Span) -> Iterator[str]:
+    """The tools that the provider ran, in the order in which they were first called."""
+    told = (one.attributes.get(GenAI.TOOL_NAME) for one in span.events if one.name == SpanloomEvent.SERVER_TOOL_CALL)
+    calls = Counter(name for name in told if isinstance(name, str) and name)
+    for name, count in calls.items():
+        yield name if count == 1 else f"{count} {name}"
+
+
 def notes(span: Span, service_above: str, glyphs: Glyphs) -> list[tuple[str, str]]:
     """Short texts with their colour, the most telling one first."""
     found: list[tuple[str, str]] = []
@@ -73,6 +82,7 @@ def notes(span: Span, service_above: str, glyphs: Glyphs) -> list[tuple[str, str
     if span.cached:
         found.append(("cached", "dim"))
     found += [(text, "dim") for text in _of_optimizers(span)]
+    found += [(text, "dim") for text in _server_tools(span)]
     attempts = span.count(Spanloom.REQUEST_ATTEMPTS)
     if attempts is not None:
         found.append((f"{attempts} attempts", "dim"))
