@@ -277,3 +277,37 @@ def test_a_result_that_is_only_looked_at(kind, recorder):
     watch.fail(ValueError())
     assert status(recorder) == ("UNSET", None)
     assert "parse" not in vars(result)
+
+
+def test_a_second_reading_is_told_so_and_ends_nothing(recorder):
+    """The first one goes on to its end."""
+
+    class Once(Response):
+        """As httpx has it: who has begun is the only one."""
+
+        def read(self):
+            raise RuntimeError("consumed")
+
+        aread = read
+
+    response = Once()
+    body_watch(recorder, response, [])
+    pieces = response.iter_raw()
+    next(pieces)
+    with pytest.raises(RuntimeError, match="consumed"):
+        response.read()
+    assert not recorder.spans
+    assert len(list(pieces)) == 3
+    assert status(recorder) == ("UNSET", None)
+
+
+def test_a_cancellation_that_was_over_when_the_call_began(recorder):
+    """A fallback that is asked where another one was cancelled, and left early."""
+    try:
+        raise asyncio.CancelledError
+    except asyncio.CancelledError:
+        response = Response()
+        body_watch(recorder, response, [])
+        next(response.iter_raw())
+        response.close()
+    assert status(recorder) == ("UNSET", "closed")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -185,3 +186,25 @@ def test_a_span_that_refuses_the_mark_is_left_alone(recorder, monkeypatch):
     parent = trace.set_span_in_context(recorder.tracer_provider.get_tracer("web").start_span("GET /"))
     monkeypatch.setattr(_guard, "RERAISE", False)
     span_started(Closed(), parent)
+
+
+def test_each_thread_writes_its_own_root(recorder, server, caplog):
+    """With many at once none ends without its sums, and none is written to after its end."""
+    of, each = telemetry(recorder), 300
+
+    def serve():
+        for _ in range(each):
+            with server.start_as_current_span("POST /ask"):
+                ask(of)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            for one in [pool.submit(serve) for _ in range(8)]:
+                one.result()
+    finally:
+        sys.setswitchinterval(interval)
+    roots = [span for span in recorder.spans if span.name == "POST /ask"]
+    assert [span.attributes.get(CALLS) for span in roots] == [1] * (8 * each)
+    assert caplog.messages == []

@@ -320,3 +320,12 @@ def test_a_stream_that_never_ends_is_kept_in_bounds(recorder, content, monkeypat
         [{"type": "text", "content": "[10 characters not kept]"}],
     )
     call.stop()
+
+
+def test_empty_pieces_take_no_room(recorder, content):
+    """However many there are."""
+    call = chat(recorder)
+    one = ChatRead(call)
+    for empty in as_objects([chunk(piece(content=""))] * 50):
+        one.take(empty)
+    assert one._choices[0].texts == []

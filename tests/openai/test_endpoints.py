@@ -170,6 +170,7 @@ def test_a_request_of_the_applications_own(plugin, recorder):
         ("https://a.example/openai/embeddings", "embeddings gpt-4o-mini"),
         ("https://a.example/v1beta/embeddings", "POST /*"),
         ("embeddings", "embeddings gpt-4o-mini"),
+        ("v1/embeddings", "embeddings gpt-4o-mini"),
         ("http://other.example/v1/images/generations", "images.generate"),
         ("http://other.example", "POST /*"),
     ],

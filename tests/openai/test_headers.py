@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 from types import SimpleNamespace
 
@@ -12,7 +13,7 @@ from opentelemetry import baggage, propagate
 from opentelemetry import context as otel
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
-from spanloom.genai import _guard, hooks
+from spanloom.genai import Agent, Step, Telemetry, _guard, hooks
 from spanloom.openai import OpenAIInstrumentor
 from spanloom.openai._headers import Headers
 from tests._support.spans import Recorder
@@ -248,6 +249,38 @@ def test_a_text_that_quotes_the_key_that_was_sent(message, told, plugin_with_con
     assert (message in str(recorder.span.status.description)) == told
     everything = [str(recorder.span.to_json()), *(str(one.log_record.attributes) for one in recorder.events)]
     assert not any("zz-4711-0815" in one for one in everything)
+
+
+KEY = "zz-4711-0815"
+QUOTED = {"code": "server_error", "message": f"Token {KEY} is over its limit."}
+FAILED = _canned.response("failed", error=QUOTED)
+SAYING_SO = {
+    "a chat's stream": _canned.sse(_canned.chunk("a"), {"error": QUOTED}),
+    "a response": FAILED,
+    "a response's stream": _canned.sse({"type": "response.failed", "sequence_number": 1, "response": FAILED}),
+    "its error": _canned.sse({"type": "error", "param": None, "sequence_number": 1, **QUOTED}),
+}
+
+
+@pytest.mark.parametrize("where", list(SAYING_SO))
+def test_an_answer_that_quotes_the_key_that_was_sent(where, plugin_with_content, recorder):
+    """Told in a stream, or reported and not raised: on the call, and on whatever fails around it."""
+    of = Telemetry("spanloom.test", **recorder.providers)
+    streams = "stream" in where or where == "its error"
+    one = client(Wire(SAYING_SO[where]), api_key=KEY)
+    with contextlib.suppress(openai.APIError, Around), Step(of, "s", object(), {}), Agent(of, "ReAct", object(), {}):
+        if where == "a chat's stream":
+            list(one.chat.completions.create(**ASKED, stream=True))
+        made = one.responses.create(model="m", input="Hi", stream=streams)
+        raise Around(str(list(made) if streams else made))
+    assert [span.status.status_code.name for span in recorder.spans] == ["ERROR"] * 3
+    everything = [span.to_json() for span in recorder.spans]
+    everything += [str(one.log_record.attributes) for one in recorder.events]
+    assert not any(KEY in one for one in everything)
+
+
+class Around(Exception):
+    """What an application makes of a failure."""
 
 
 # Token counts of streams.

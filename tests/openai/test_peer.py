@@ -141,7 +141,7 @@ def test_a_changed_base_url_is_seen(recorder, plugin):
 
 def test_a_base_url_that_a_class_computes_is_followed(recorder, plugin, monkeypatch):
     """As the SDK's client of the module has it, and an application's own: where the request goes is what is told."""
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    monkeypatch.setattr(openai, "api_key", "sk-secret")
     wire = Wire(_canned.chat())
     monkeypatch.setattr(openai, "http_client", http.Client(transport=http.MockTransport(wire)))
     monkeypatch.setattr(openai, "_client", None)

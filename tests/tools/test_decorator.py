@@ -55,7 +55,7 @@ def test_arguments_and_result_are_content(plugin_with_content, recorder):
         "limit": 2,
         "rest": [7],
         "deep": True,
-        "more": {"extra": "{1}"},
+        "more": {"extra": [1]},
     }
     assert json.loads(attributes["gen_ai.tool.call.result"]) == ["a", "a"]
 

@@ -41,7 +41,9 @@ class _Attempts:
     def begin(self, original: Any, copy: Any) -> None:
         """The program has made a copy for its next attempt."""
         self.index += 1
-        stands_for(copy, original, self.index)
+        # A module may be its own copy: then it stands for nothing but itself, later too.
+        if copy is not original:
+            stands_for(copy, original, self.index)
 
     @guarded("dspy.attempt.reward")
     def judge(self, prediction: Any, reward: Any) -> None:

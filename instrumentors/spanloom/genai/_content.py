@@ -185,15 +185,16 @@ def _opened(value: Any, around: tuple[int, ...]) -> Any:
 
 
 def _fields(value: Any) -> Any:
-    """What a model of pydantic's or a dataclass is made of; ``None`` for anything else, or where it will not say."""
+    """What a model of pydantic's is made of; ``None`` for anything else, or where it will not say.
+
+    A dataclass is its text: its author may have left out of it what nobody is to see.
+    """
     dump = tolerant(lambda: getattr(value, "model_dump", None), None)
-    if callable(dump):
-        found = tolerant(dump, None, mode="json", warnings=False)
-        # In JSON's terms it refuses bytes, which are to be told by their digest.
-        return tolerant(dump, None, warnings=False) if found is None else found
-    # Of the class, as `dataclasses.is_dataclass` has it: a mock has every attribute.
-    names: Any = getattr(cast("object", type(value)), "__dataclass_fields__", None)
-    return None if names is None else tolerant(lambda: {name: getattr(value, name) for name in names}, None)
+    if not callable(dump):
+        return None
+    found = tolerant(dump, None, mode="json", warnings=False)
+    # In JSON's terms it refuses bytes, which are to be told by their digest.
+    return tolerant(dump, None, warnings=False) if found is None else found
 
 
 def as_text(value: object) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextvars import Token
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -65,6 +65,7 @@ class Invocation:
         "hides_error_text",
         "parent",
         "recording",
+        "secrets",
         "span",
         "telemetry",
         "totals",
@@ -84,6 +85,8 @@ class Invocation:
         self.error_type: str | None = None
         # True where the text of a failure may quote a secret (a key that was refused): it is not told, content or not.
         self.hides_error_text = False
+        # Gives the texts that no failure may quote: the keys that a call below was made with.
+        self.secrets: Callable[[], Collection[str]] | None = None
         self.parent = parent = _context.current(context)
         # Where this one's own contribution goes, and where those of the calls below it add up.
         self.around: Totals | None = parent.totals if parent is not None else totals_around(context)
@@ -178,11 +181,23 @@ class Invocation:
 
     def _mark(self, kind: str, error: BaseException | str | None) -> None:
         self.attributes[Error.TYPE] = self.error_type = kind
+        self._warn_above()
         if self.capture and error is not None and not self.hides_error_text:
-            self.hides_error_text = _may_quote_a_key(f"{kind} {as_text(error)}")
+            text = f"{kind} {as_text(error)}"
+            self.hides_error_text = _may_quote_a_key(text) or self._quotes_a_secret(text)
         told = self.capture & ON_SPANS and error is not None and not self.hides_error_text
         text = encodable(as_text(error)[:_MAX_STATUS_CHARS]) if told else None
         self.span.set_status(Status(StatusCode.ERROR, text))
+
+    def _warn_above(self) -> None:
+        """What fails around a call that failed mostly says the same."""
+        above = self.parent if self.secrets is not None else None
+        while above is not None:
+            above.secrets = self.secrets
+            above = above.parent
+
+    def _quotes_a_secret(self, text: str) -> bool:
+        return self.secrets is not None and any(one in text for one in self.secrets())
 
     def _finish(self) -> None:
         """Work that must happen for unsampled calls as well."""

@@ -15,6 +15,7 @@ import os
 import sys
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from time import perf_counter
 from types import TracebackType
 from typing import Any, Generic, TypeVar
@@ -48,7 +49,7 @@ def _end_with_the_process() -> None:
 
 def _disown() -> None:
     """They are the parent's and end there, whatever becomes of their copies here."""
-    for watch in _open:
+    for watch in list(_open):
         watch._end_right.clear()  # pyright: ignore[reportPrivateUsage]
     _open.clear()
 
@@ -72,6 +73,7 @@ class StreamWatch(Generic[T]):
         "_chunks",
         "_end_right",
         "_finalizer",
+        "_handled",
         "_histogram",
         "_inner",
         "_is_over",
@@ -113,6 +115,9 @@ class StreamWatch(Generic[T]):
         self._last = float("nan")
         self._least_s, self._most_s = float("inf"), 0.0
         self._histogram = call.telemetry.time_per_output_chunk
+        # A cancellation that was being handled when the stream began is no end of it. Weak: it holds all frames.
+        handled = sys.exc_info()[1]
+        self._handled = weakref.ref(handled) if isinstance(handled, asyncio.CancelledError) else None
 
     @property
     def followed(self) -> bool:
@@ -278,20 +283,26 @@ class StreamWatch(Generic[T]):
         if _runs(self._inner):
             # It is being taken down itself (by the collector, by a loop that ends), and closes the response on the way.
             self.drop()
-        elif isinstance(error, asyncio.CancelledError) and not self._is_over():
+        elif isinstance(error, asyncio.CancelledError) and not self._was_handled(error) and not self._is_over():
             # The task was cancelled between two chunks, and leaves its block.
             self.fail(error)
         else:
             self.abandon("closed")
 
-    def whole_body(self) -> _Reading:
+    def _was_handled(self, error: BaseException) -> bool:
+        return self._handled is not None and self._handled() is error
+
+    def whole_body(self) -> AbstractContextManager[None]:
         """The caller has the body read as a whole."""
+        if self._taking is not None:
+            # He has begun to take it in pieces, and is told so.
+            return nullcontext()
         self._reading = True
         return _Reading(self)
 
     def pieces(self) -> _Taking | None:
-        """The caller takes the body in pieces; ``None`` where it is read for him."""
-        if self._reading or self.followed:
+        """The caller takes the body in pieces; ``None`` where it is read for him, or he has begun already."""
+        if self._reading or self.followed or self._taking is not None:
             return None
         taking = self._taking = _Taking(self)
         return taking

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # reads in the same thread. Such an addition waits in ``_waiting`` until the block below it has finished its own.
 _lock = threading.RLock()
 _waiting: deque[tuple[Totals, Contribution]] = deque()
+# What was added inside that block, and is published after it.
+_late: deque[Totals] = deque()
 _adding = False
 
 
@@ -27,6 +29,7 @@ def _after_fork() -> None:
     global _lock, _adding
     _lock, _adding = threading.RLock(), False
     _waiting.clear()
+    _late.clear()
 
 
 if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
@@ -91,16 +94,31 @@ class Totals:
     def add(self, one: Contribution) -> None:
         """Add to this level and to every level above it."""
         _waiting.append((self, one))
-        _settle()
+        if not _settle():
+            # In the loop of this very thread, which adds what was left: it is published after that.
+            _late.append(self)
+            return
+        # Each thread publishes its own: another one would write to spans that have ended meanwhile.
+        self.top().publish()
 
-    def take_through(self, one: Contribution) -> Totals:
-        """Add to this level and those above, and give the outermost; only for ``_settle``, under the lock."""
+    def top(self) -> Totals:
+        """The outermost level."""
+        top = self
+        while top._parent is not None:
+            top = top._parent
+        return top
+
+    def publish(self) -> None:
+        """Write the sums where nobody else will. Our own spans get them at their end."""
+
+    def take_through(self, one: Contribution) -> None:
+        """Add to this level and those above; only for ``_settle``, under the lock."""
         cost = None if one.cost_usd is None else _exact(one.cost_usd)
         level = self
         while True:
             level._take(one, cost)
             if level._parent is None:
-                return level
+                return
             level = level._parent
 
     def _take(self, one: Contribution, cost: Fraction | None) -> None:
@@ -175,21 +193,22 @@ class RootTotals(Totals):
             span.set_attributes(self.attributes())
 
 
-def _settle() -> None:
-    """Add what waits, one by one, and publish it: somebody else's, too, that came while this thread was at it."""
+def _settle() -> bool:
+    """Add what waits, one by one: somebody else's, too, that came while this thread was at it.
+
+    False where this thread is doing just that: the collector may end a call anywhere.
+    """
     global _adding
-    tops: dict[RootTotals, None] = {}
     with _lock:
         if _adding:
-            return  # we are inside the loop below, in the same thread: it goes on with what was left here
+            return False
         _adding = True
         try:
             while _waiting:
                 totals, one = _waiting.popleft()
-                top = totals.take_through(one)
-                if isinstance(top, RootTotals):
-                    tops[top] = None
+                totals.take_through(one)
         finally:
             _adding = False
-    for top in tops:
-        top.publish()
+    while _late:
+        _late.popleft().top().publish()
+    return True

@@ -27,10 +27,11 @@ from spanloom.genai import (
     hosts_of,
     inference_is_recorded,
     is_suppressed,
+    tolerant,
 )
 from spanloom.openai._chat_stream import ChatRead
 from spanloom.openai._endpoints import endpoint_of
-from spanloom.openai._headers import Headers
+from spanloom.openai._headers import Headers, note_secrets
 from spanloom.openai._peer import Peers
 from spanloom.openai._raw import observe_raw, read_answer
 from spanloom.openai._request import read_chat, read_embeddings, read_fetch, read_responses
@@ -107,10 +108,11 @@ _FETCHED = "/responses/"
 def _path_of(url: str) -> str:
     """The path below the base URL; the application may name a whole one, or leave out what all begin with."""
     path = (urlsplit(url).path if url.startswith(("http://", "https://")) else url).partition("?")[0]
+    path = path if path.startswith("/") else f"/{path}"
     for prefix in _PREFIXES:
         if path.startswith(f"{prefix}/"):
             return path[len(prefix) :]
-    return path if path.startswith("/") else f"/{path}"
+    return path
 
 
 # Of base URLs, and so of whole ones.
@@ -334,6 +336,7 @@ class Calls:
     def note_response(self, begun: Begun, arguments: _Body) -> None:
         """The SDK has the response of the last attempt, and makes a result of it."""
         begun.answer = arguments["response"]
+        note_secrets(begun.call, tolerant(lambda: begun.answer.request, None))
         if begun.call.recording:
             self._headers.note(begun.call, begun.answer, arguments.get("retries_taken"))
 

@@ -85,7 +85,7 @@ class ChatRead:
             return False
         room = self._room
         room.left -= len(text)
-        if room.left >= 0:
+        if room.left >= 0 and text:
             known.texts.append(text)
         return True
 

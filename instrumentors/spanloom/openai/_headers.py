@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any, cast
 
-from spanloom.genai import ClientCall, Endpoint, as_text
+from spanloom.genai import ClientCall, Endpoint
 from spanloom.semconv import HTTPServer, Spanloom
 
 _MOST_CHARS = 128
@@ -48,14 +49,16 @@ _LIMITS: dict[bytes, _Row] = {
 }
 
 
-def _quotes_a_secret(error: BaseException) -> bool:
-    """Whether the error's text holds a key that went out with its request."""
-    sent = getattr(getattr(error, "request", None), "headers", None)
-    if sent is None:
-        return False
+def note_secrets(call: ClientCall, request: Any) -> None:
+    """No failure may quote the keys that went out with this request. Its headers are kept, nothing else of it."""
+    sent = getattr(request, "headers", None)
+    if sent is not None:
+        call.secrets = functools.partial(_secrets_in, sent)
+
+
+def _secrets_in(sent: Any) -> list[str]:
     words = [word for name in _SECRETS for word in str(sent.get(name) or "").split()]
-    text = as_text(error)
-    return any(len(word) >= _LEAST_SECRET and word in text for word in words)
+    return [word for word in words if len(word) >= _LEAST_SECRET]
 
 
 class Headers:
@@ -86,10 +89,10 @@ class Headers:
         return [(rows[name.lower()], value) for name, value in headers.raw if name.lower() in rows]
 
     def note_refusal(self, call: ClientCall, error: BaseException) -> None:
-        """Who refuses a key may quote it; others may, too. By shape: an application may raise classes of its own."""
+        """Who refuses a key may quote it. By shape: an application may raise classes of its own."""
         response = getattr(error, "response", None)
-        refused = getattr(response, "status_code", None) in _REFUSED
-        call.hides_error_text = refused or (call.capture != 0 and _quotes_a_secret(error))
+        call.hides_error_text = getattr(response, "status_code", None) in _REFUSED
+        note_secrets(call, getattr(error, "request", None))
 
     def note_error(self, call: ClientCall, error: BaseException) -> None:
         """The same for the SDK's exceptions: those of a status have the response, the others the request."""
