@@ -8,7 +8,7 @@ from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, cast
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from opentelemetry import propagate, trace
 
@@ -30,7 +30,7 @@ from spanloom.genai import (
     tolerant,
 )
 from spanloom.openai._chat_stream import ChatRead
-from spanloom.openai._endpoints import endpoint_of
+from spanloom.openai._endpoints import endpoint_of, path_of
 from spanloom.openai._headers import Headers, note_secrets
 from spanloom.openai._peer import Peers
 from spanloom.openai._raw import observe_raw, read_answer
@@ -103,20 +103,6 @@ ENDPOINT = Row(_endpoint, Reading(NoRead, None), subject="", inference=False, ki
 
 _POSTED = {"/chat/completions": CHAT, "/responses": RESPONSES, "/embeddings": EMBEDDINGS}
 _FETCHED = "/responses/"
-
-
-def _path_of(url: str) -> str:
-    """The path below the base URL; the application may name a whole one, or leave out what all begin with."""
-    path = (urlsplit(url).path if url.startswith(("http://", "https://")) else url).partition("?")[0]
-    path = path if path.startswith("/") else f"/{path}"
-    for prefix in _PREFIXES:
-        if path.startswith(f"{prefix}/"):
-            return path[len(prefix) :]
-    return path
-
-
-# Of base URLs, and so of whole ones.
-_PREFIXES = ("/openai/v1", "/api/v1", "/v1", "/openai")
 
 
 def _row_of(method: str, path: str) -> Row:
@@ -291,7 +277,7 @@ class Calls:
     @guarded("openai.begin")
     def _begin_request(self, neighbours: Neighbours, client: Any, options: Any) -> Begun | None:
         method, url = options.method.lower(), options.url
-        path = _path_of(url)
+        path = path_of(url)
         row = _row_of(method, path)
         if not self._telemetry.enabled or is_suppressed():
             return None

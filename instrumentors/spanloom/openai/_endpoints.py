@@ -6,6 +6,7 @@ What a path holds in the place of an id is never part of a name.
 from __future__ import annotations
 
 import functools
+from urllib.parse import urlsplit
 
 # A method of a resource -> its request, below the resource's own path.
 _USUAL = {
@@ -150,6 +151,20 @@ videos /videos edit=POST:/edits extend=POST:/extensions get_character=GET:/chara
 webhooks /webhook_endpoints create delete list retrieve update rotate_secret=POST:/{}/rotate_secret test=POST:/{}/test
 webhooks.event_types /webhook_event_types list
 """
+
+
+def path_of(url: str) -> str:
+    """The path below the base URL; the application may name a whole one, or leave out what all begin with."""
+    path = (urlsplit(url).path if url.startswith(("http://", "https://")) else url).partition("?")[0]
+    path = path if path.startswith("/") else f"/{path}"
+    for prefix in _PREFIXES:
+        if path.startswith(f"{prefix}/"):
+            return path[len(prefix) :]
+    return path
+
+
+# Of base URLs, and so of whole ones.
+_PREFIXES = ("/openai/v1", "/api/v1", "/v1", "/openai")
 
 
 @functools.cache
