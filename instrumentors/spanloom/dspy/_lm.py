@@ -28,10 +28,6 @@ def targets(telemetry: Telemetry, settings: Settings) -> Iterator[Target]:
         yield from part.targets(telemetry, settings)
 
 
-# What is shorter stands in any text.
-_LEAST_KEY = 7
-
-
 def begin(peers: Peers, telemetry: Telemetry, lm: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> LMCall | None:
     """Start the span of one model call with all its attempts; ``None`` where one further out records it already."""
     if inference_is_recorded():
@@ -47,7 +43,7 @@ def begin(peers: Peers, telemetry: Telemetry, lm: Any, args: tuple[Any, ...], kw
     peer = peers.of(provider, merged.get("api_base") or merged.get("base_url"))
     inference = LMCall(telemetry, operation, model, peer, lm)
     key = merged.get("api_key")
-    if isinstance(key, str) and len(key) >= _LEAST_KEY:
+    if isinstance(key, str):
         inference.secrets = lambda: (key,)
     if inference.parent is None:
         link_back(inference)

@@ -39,12 +39,7 @@ def _build(name: str, build: Content) -> Any:
 
 def as_json(values: Mapping[str, Any], max_bytes: int) -> dict[str, str]:
     """The JSON text of each value, within the limit. The variables of a prompt are texts themselves."""
-
-    def text(name: str, value: Any) -> str:
-        is_text = isinstance(value, str) and name.startswith(_VARIABLES)
-        return _text_within(value, max_bytes) if is_text else json_text(value, max_bytes)
-
-    return each("genai.content.json", text, values.items())
+    return each("genai.content.json", lambda name, value: _attribute(name, value, max_bytes), values.items())
 
 
 def built_as_json(content: Mapping[str, Content], max_bytes: int) -> dict[str, str]:
@@ -52,12 +47,14 @@ def built_as_json(content: Mapping[str, Content], max_bytes: int) -> dict[str, s
 
     def text(name: str, build: Content) -> str | None:
         value = build()
-        if value is None:
-            return None
-        is_text = isinstance(value, str) and name.startswith(_VARIABLES)
-        return _text_within(value, max_bytes) if is_text else json_text(value, max_bytes)
+        return None if value is None else _attribute(name, value, max_bytes)
 
     return each("genai.content", text, content.items())
+
+
+def _attribute(name: str, value: Any, max_bytes: int) -> str:
+    is_text = isinstance(value, str) and name.startswith(_VARIABLES)
+    return _text_within(value, max_bytes) if is_text else json_text(value, max_bytes)
 
 
 def _text_within(text: str, max_bytes: int) -> str:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 _MAX_STATUS_CHARS = 1024
 _KEY_WORDS = re.compile(r"(?i)api[ _-]?key|\bsk-\w|\bbearer ")
+# What is shorter (``Bearer``, an ``x`` in the place of a key) stands in any text.
+_LEAST_SECRET = 7
 _ENDED = Context()
 
 
@@ -197,7 +199,7 @@ class Invocation:
             above = above.parent
 
     def _quotes_a_secret(self, text: str) -> bool:
-        return self.secrets is not None and any(one in text for one in self.secrets())
+        return self.secrets is not None and any(len(one) >= _LEAST_SECRET and one in text for one in self.secrets())
 
     def _finish(self) -> None:
         """Work that must happen for unsampled calls as well."""

@@ -14,8 +14,6 @@ _MOST_CHARS = 128
 _MOST = 2**63 - 1
 _REFUSED = (401, 403)
 _SECRETS = ("authorization", "api-key", "x-api-key", "proxy-authorization", "cookie")
-# Shorter words (``Bearer``) stand in any text.
-_LEAST_SECRET = 7
 _RETRY = "x-stainless-retry-count"
 
 
@@ -57,8 +55,7 @@ def note_secrets(call: ClientCall, request: Any) -> None:
 
 
 def _secrets_in(sent: Any) -> list[str]:
-    words = [word for name in _SECRETS for word in str(sent.get(name) or "").split()]
-    return [word for word in words if len(word) >= _LEAST_SECRET]
+    return [word for name in _SECRETS for word in str(sent.get(name) or "").split()]
 
 
 class Headers:
