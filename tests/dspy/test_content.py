@@ -74,3 +74,25 @@ def test_content_that_is_switched_on_around_threads(run, plugin, recorder):
         recorder.clear()
         run(program)
     assert written(recorder) == set()
+
+
+KEY = "zz-4711-0815"
+
+
+class Refusing(dspy.BaseLM):
+    """Its provider quotes the key."""
+
+    def forward(self, prompt=None, messages=None, **kwargs):
+        """Refuse."""
+        raise RuntimeError(f"Token {KEY} is over its limit.")
+
+
+@pytest.mark.filterwarnings("ignore:Implementing custom LMs:DeprecationWarning")
+def test_a_failure_that_quotes_the_key_of_an_lm(plugin_with_content, recorder):
+    """It is told nowhere: not of the call, not of the modules around it."""
+    with dspy.context(lm=Refusing("house/x", api_key=KEY)), pytest.raises(Exception, match=KEY):
+        dspy.ChainOfThought("question -> answer")(question="x")
+    assert [span.status.status_code.name for span in recorder.spans] == ["ERROR"] * 3
+    everything = [span.to_json() for span in recorder.spans]
+    everything += [str(one.log_record.attributes) for one in recorder.events]
+    assert not any(KEY in one for one in everything)
