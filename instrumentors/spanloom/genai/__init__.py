@@ -10,8 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from spanloom.genai._calls import ClientCall, Embeddings, Endpoint, FetchResponse, Inference, ModelCall, Retrieval
+    from spanloom.genai._calls import Embeddings, Inference, ModelCall
     from spanloom.genai._capture import content
+    from spanloom.genai._client import ClientCall, Endpoint, FetchResponse, Retrieval
     from spanloom.genai._conflict import Neighbours
     from spanloom.genai._content import as_text, json_text
     from spanloom.genai._context import current, inference_is_recorded, is_suppressed, quiet
@@ -66,10 +67,10 @@ __all__ = [
 
 _HOMES = {
     "Agent": "_kinds",
-    "ClientCall": "_calls",
+    "ClientCall": "_client",
     "Embeddings": "_calls",
-    "Endpoint": "_calls",
-    "FetchResponse": "_calls",
+    "Endpoint": "_client",
+    "FetchResponse": "_client",
     "Hosts": "_hosts",
     "Inference": "_calls",
     "Instrumentor": "_instrumentor",
@@ -77,7 +78,7 @@ _HOMES = {
     "ModelCall": "_calls",
     "Neighbours": "_conflict",
     "Peer": "_usage",
-    "Retrieval": "_calls",
+    "Retrieval": "_client",
     "Step": "_kinds",
     "StreamWatch": "_stream",
     "Target": "_patch",

@@ -1,4 +1,4 @@
-"""Calls that leave the process: model calls (inference, embeddings), and what else a client of a provider does."""
+"""Calls that a model answers: inferences and embeddings, with their tokens, their content and their cost."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from opentelemetry import context as otel
 from opentelemetry.context import Context
-from opentelemetry.trace import SpanKind
 
 from spanloom.genai import _completion, _context, _events, _registry
 from spanloom.genai._capture import IN_EVENTS
-from spanloom.genai._content import Content, as_json, as_plain, as_text, built, built_as_json, encodable, make_encodable
-from spanloom.genai._guard import attempt, guard
-from spanloom.genai._invocation import Invocation
-from spanloom.genai._totals import Contribution, Totals
+from spanloom.genai._client import ClientCall
+from spanloom.genai._content import as_json, as_plain, built, built_as_json, encodable
+from spanloom.genai._guard import attempt
+from spanloom.genai._totals import Contribution
 from spanloom.genai._usage import Peer
-from spanloom.semconv import DSpy, Error, GenAI, Operation, Server, Spanloom, span_name
+from spanloom.semconv import DSpy, Error, GenAI, Operation, Spanloom, span_name
 
 if TYPE_CHECKING:
     from opentelemetry._logs import LogRecord
@@ -28,135 +27,6 @@ if TYPE_CHECKING:
 # A context without a span. An exemplar costs a third of a record; the one on the duration leads to the trace.
 _NO_EXEMPLAR = otel.set_value("spanloom-no-exemplar", True, Context())
 _REASONS = {"tool_calls": "tool_call", "function_call": "tool_call"}
-
-
-class ClientCall(Invocation):
-    """A call to a provider. ``operation`` is ``None`` where the conventions have none for it."""
-
-    __slots__ = (
-        "_identity",
-        "_metric_attributes",
-        "input_content",
-        "operation",
-        "output_content",
-        "peer",
-        "propagates",
-    )
-
-    kind: ClassVar[SpanKind] = SpanKind.CLIENT
-    claim: ClassVar[str] = "call"
-
-    def __init__(
-        self,
-        telemetry: Telemetry,
-        operation: str | None,
-        name: str,
-        peer: Peer,
-        details: Mapping[str, Any],
-        owner: object = None,
-    ) -> None:
-        """``details``: what samplers may use besides operation, provider and address. ``owner``: the client object."""
-        self.operation = operation
-        self.peer = peer
-        self.input_content: Mapping[str, Content] = {}
-        self.output_content: Mapping[str, Content] = {}
-        # True where the trace context may travel with the request: never to a model provider, unless the user says so.
-        self.propagates = False
-        self._metric_attributes: dict[str, Any] | None = None
-        identity: dict[str, Any] = {}
-        if operation is not None:
-            identity[GenAI.OPERATION_NAME] = operation
-        if peer.provider is not None:
-            identity[GenAI.PROVIDER_NAME] = peer.provider
-        identity.update(details)
-        make_encodable(identity)
-        if peer.address is not None:
-            identity[Server.ADDRESS] = peer.address
-            if peer.port is not None:
-                identity[Server.PORT] = peer.port
-        self._identity = identity
-        super().__init__(telemetry, name, identity, owner)
-
-    @property
-    def provider(self) -> str | None:
-        """``gen_ai.provider.name``."""
-        return self.peer.provider
-
-    @property
-    def server_address(self) -> str | None:
-        """The host that is called."""
-        return self.peer.address
-
-    def learn_provider(self, provider: str) -> None:
-        """Who answers, where that is known after the call's start only."""
-        if self.peer.provider is None:
-            self.peer = Peer(provider, self.peer.address, self.peer.port)
-            for told in (self._identity, self.attributes):
-                told[GenAI.PROVIDER_NAME] = provider
-
-    def learn_address(self, address: str, port: int) -> None:
-        """The host that the call really goes to, where that is known after its start only."""
-        if self.peer.address is None:
-            self.peer = Peer(self.peer.provider, address, port)
-            for told in (self._identity, self.attributes):
-                told[Server.ADDRESS], told[Server.PORT] = address, port
-
-    def __enter__(self) -> None:
-        if _registry.gates:
-            asked = False
-            try:
-                self._ask()
-                asked = True
-            finally:
-                # Ctrl-C in a gate: the call is never made, and its span ends all the same.
-                if not asked:
-                    self.fail_as(Error.OTHER)
-        super().__enter__()
-
-    def _ask(self) -> None:
-        """Raise what the first gate that refuses gives; a gate that fails itself refuses nothing."""
-        for gate in _registry.gates:
-            with guard("genai.gate"):
-                refusal = gate(self)
-                if isinstance(refusal, BaseException):
-                    break
-        else:
-            return
-        self.fail(refusal)
-        raise refusal
-
-    def _make_totals(self, around: Totals | None) -> Totals | None:
-        # What is below a call to a provider adds up where the call itself does.
-        return around
-
-    def _tell_exception(self, error: BaseException) -> None:
-        if self.error_type is not None:
-            context = _context.without_invocation(self._context)
-            with_text = self.capture != 0 and not self.hides_error_text
-            _events.emit_exception(self.telemetry.logger, error, self.error_type, context, with_text)
-
-    def _add_final(self, attributes: dict[str, Any]) -> None:
-        """Nothing of the levels below: a call's own figures are all it has."""
-
-    @property
-    def metric_attributes(self) -> Mapping[str, Any]:
-        """Low-cardinality attributes of every record of this call; made at its end, once. Before it they may change."""
-        if not self.ended:
-            return self._describe()
-        known = self._metric_attributes
-        if known is None:
-            known = self._metric_attributes = self._describe()
-        return known
-
-    def _describe(self) -> dict[str, Any]:
-        rows = dict(self._identity)
-        if self.error_type is not None:
-            rows[Error.TYPE] = encodable(self.error_type)
-        return rows
-
-    def _record(self, duration_s: float) -> None:
-        if self.operation is not None:
-            self.telemetry.operation_duration.record(duration_s, self.metric_attributes, self._context)
 
 
 class ModelCall(ClientCall):
@@ -384,89 +254,3 @@ class Embeddings(ModelCall):
         """The conventions' event is of inferences alone."""
         del content
         return None
-
-
-class FetchResponse(ClientCall):
-    """A stored response that is fetched. Its tokens were counted when it was made, and are not counted again."""
-
-    __slots__ = ("finish_reasons", "response_model", "status")
-
-    claim: ClassVar[str] = "fetch_response"
-
-    def __init__(self, telemetry: Telemetry, response_id: str, peer: Peer, owner: object = None) -> None:
-        self.response_model: str | None = None
-        self.finish_reasons: list[str] | None = None
-        self.status: str | None = None
-        details = {GenAI.RESPONSE_ID: response_id}
-        super().__init__(telemetry, Operation.FETCH_RESPONSE, Operation.FETCH_RESPONSE, peer, details, owner)
-
-    def _add_final(self, attributes: dict[str, Any]) -> None:
-        rows = (
-            (GenAI.RESPONSE_MODEL, self.response_model),
-            (GenAI.RESPONSE_STATUS, self.status),
-            (GenAI.RESPONSE_FINISH_REASONS, self.finish_reasons),
-        )
-        attributes.update({name: value for name, value in rows if value is not None})
-
-    def _add_content(self, attributes: dict[str, Any]) -> None:
-        if self.on_span:
-            attributes.update(built_as_json(self.output_content, self.telemetry.max_content_bytes))
-
-    def _describe(self) -> dict[str, Any]:
-        rows = super()._describe()
-        # Ids are not for metrics.
-        rows.pop(GenAI.RESPONSE_ID, None)
-        if self.response_model is not None:
-            rows[GenAI.RESPONSE_MODEL] = encodable(self.response_model)
-        return rows
-
-
-class Retrieval(ClientCall):
-    """A search in a data source. The query and what was found are content."""
-
-    __slots__ = ("query", "top_k")
-
-    claim: ClassVar[str] = "retrieval"
-
-    def __init__(
-        self,
-        telemetry: Telemetry,
-        data_source_id: str | None,
-        peer: Peer,
-        model: str | None = None,
-        owner: object = None,
-    ) -> None:
-        self.top_k: int | None = None
-        # The text searched for, if it is one.
-        self.query: Content | None = None
-        rows = ((GenAI.DATA_SOURCE_ID, data_source_id), (GenAI.REQUEST_MODEL, model))
-        details = {name: value for name, value in rows if value is not None}
-        name = span_name(Operation.RETRIEVAL, data_source_id)
-        super().__init__(telemetry, Operation.RETRIEVAL, name, peer, details, owner)
-
-    def _add_final(self, attributes: dict[str, Any]) -> None:
-        if self.top_k is not None:
-            attributes[GenAI.RETRIEVAL_TOP_K] = self.top_k
-
-    def _add_content(self, attributes: dict[str, Any]) -> None:
-        if not self.on_span:
-            return
-        limit = self.telemetry.max_content_bytes
-        attributes.update(built_as_json(self.output_content, limit))
-        query = None if self.query is None else built({GenAI.RETRIEVAL_QUERY_TEXT: self.query})
-        if query:
-            attributes.update(as_plain({name: as_text(text) for name, text in query.items()}, limit))
-
-    def _describe(self) -> dict[str, Any]:
-        rows = super()._describe()
-        rows.pop(GenAI.DATA_SOURCE_ID, None)
-        return rows
-
-
-class Endpoint(ClientCall):
-    """Any other request of a provider's client, so that nothing is invisible. ``name`` is the span's name."""
-
-    __slots__ = ()
-
-    def __init__(self, telemetry: Telemetry, name: str, peer: Peer, owner: object = None) -> None:
-        super().__init__(telemetry, None, name, peer, {}, owner)

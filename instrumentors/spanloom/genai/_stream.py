@@ -20,7 +20,8 @@ from time import perf_counter
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
-from spanloom.genai._calls import ClientCall, ModelCall
+from spanloom.genai._calls import ModelCall
+from spanloom.genai._client import ClientCall
 from spanloom.genai._guard import attempt, guard
 from spanloom.genai._methods import AsyncResultMethods, BodyMethods, Pieces, Restore, ResultMethods, take_off
 from spanloom.semconv import Spanloom

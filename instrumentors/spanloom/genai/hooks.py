@@ -124,7 +124,7 @@ def blocks_propagation(context: Context | None = None) -> bool:
 
 
 def _is_blocking(call: Invocation) -> bool:
-    from spanloom.genai._calls import ClientCall  # the core is loaded where there is a call, and not before
+    from spanloom.genai._client import ClientCall  # the core is loaded where there is a call, and not before
 
     return isinstance(call, ClientCall) and not call.propagates
 
