@@ -40,6 +40,8 @@ OWN_TYPES = {
     Spanloom.SERVER_TOOL: "string",
     Spanloom.SERVER_TOOL_STATUS: "string",
     Spanloom.EMBEDDINGS_INPUT: "any",
+    Spanloom.LINK: "string",
+    Spanloom.DROP_REASON: "string",
     Spanloom.PLACE: "string",
     DSpy.MODULE: "string",
     DSpy.MODULE_PATH: "string",

@@ -21,13 +21,23 @@ if TYPE_CHECKING:
     from spanloom.genai._instrumentor import Instrumentor
     from spanloom.genai._invocation import Invocation, error_type
     from spanloom.genai._kinds import Agent, Step, ToolExecution, Workflow, enclosing_agent
+    from spanloom.genai._parameters import arguments_of, default_of, named_arguments
     from spanloom.genai._patch import Target
     from spanloom.genai._stream import StreamWatch
     from spanloom.genai._telemetry import Telemetry
+    from spanloom.genai._tool_calls import (
+        AskedCall,
+        any_tool_call,
+        match_tool_call,
+        remember_tool_calls,
+        tell_tool_history,
+    )
+    from spanloom.genai._tool_history import ToolHistory
     from spanloom.genai._usage import Peer, Usage
 
 __all__ = [
     "Agent",
+    "AskedCall",
     "ClientCall",
     "Embeddings",
     "Endpoint",
@@ -45,12 +55,16 @@ __all__ = [
     "Target",
     "Telemetry",
     "ToolExecution",
+    "ToolHistory",
     "Usage",
     "Workflow",
+    "any_tool_call",
+    "arguments_of",
     "as_text",
     "attempt",
     "content",
     "current",
+    "default_of",
     "domains_above",
     "enclosing_agent",
     "error_type",
@@ -60,13 +74,18 @@ __all__ = [
     "inference_is_recorded",
     "is_suppressed",
     "json_text",
+    "match_tool_call",
+    "named_arguments",
     "providers_of",
     "quiet",
+    "remember_tool_calls",
+    "tell_tool_history",
     "tolerant",
 ]
 
 _HOMES = {
     "Agent": "_kinds",
+    "AskedCall": "_tool_calls",
     "ClientCall": "_client",
     "Embeddings": "_calls",
     "Endpoint": "_client",
@@ -84,12 +103,16 @@ _HOMES = {
     "Target": "_patch",
     "Telemetry": "_telemetry",
     "ToolExecution": "_kinds",
+    "ToolHistory": "_tool_history",
     "Usage": "_usage",
     "Workflow": "_kinds",
+    "any_tool_call": "_tool_calls",
+    "arguments_of": "_parameters",
     "as_text": "_content",
     "attempt": "_guard",
     "content": "_capture",
     "current": "_context",
+    "default_of": "_parameters",
     "domains_above": "_hosts",
     "enclosing_agent": "_kinds",
     "error_type": "_invocation",
@@ -99,8 +122,12 @@ _HOMES = {
     "inference_is_recorded": "_context",
     "is_suppressed": "_context",
     "json_text": "_content",
+    "match_tool_call": "_tool_calls",
+    "named_arguments": "_parameters",
     "providers_of": "_hosts",
     "quiet": "_context",
+    "remember_tool_calls": "_tool_calls",
+    "tell_tool_history": "_tool_calls",
     "tolerant": "_guard",
 }
 

@@ -48,6 +48,11 @@ class Spanloom:
     # Ours: the texts of an embeddings request, which the registry has no name for; of token ids only their number.
     EMBEDDINGS_INPUT = "spanloom.embeddings.input"
 
+    # Ours, of links: what the span that is linked to is to this one (``Link``).
+    LINK = "spanloom.link"
+    # Ours: why something was let go before its time: "full" or "expired".
+    DROP_REASON = "spanloom.drop.reason"
+
     # Ours: the place in our code where a fault was caught (attribute of spanloom.internal.errors).
     PLACE = "spanloom.place"
 
@@ -57,6 +62,18 @@ class SpanloomEvent:
 
     # One call of a tool that the provider ran while it made the response.
     SERVER_TOOL_CALL = "spanloom.server_tool_call"
+    # A request has a tool call of the model's without its answer; and an answer to a call that nobody asked for.
+    TOOL_UNANSWERED = "spanloom.tool.unanswered"
+    TOOL_UNASKED = "spanloom.tool.unasked"
+
+
+class Link:
+    """Values of ``spanloom.link``: what the other span has done."""
+
+    # The inference whose answer asks for this tool call, or for those that this request answers.
+    ASKED_BY = "asked_by"
+    # The execution of a tool whose result this request brings to the model.
+    EXECUTED_BY = "executed_by"
 
 
 class OtherProvider:
