@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Iterator
+from contextvars import ContextVar
 
 import pytest
 from opentelemetry import context as otel
@@ -39,6 +40,7 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(_registry, "finishers", ())
     # Trace ids begin at 1 in each test: the calls of another one's traces are not its own.
     _tool_calls.asked_calls.cache_clear()
+    monkeypatch.setattr(_tool_calls, "_flow", ContextVar("spanloom-tool-calls", default=None))
     before = otel.get_current()
     yield
     assert otel.get_current() == before, "a context stayed attached"

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from spanloom.genai._tool_history import ToolHistory
 
 # Some servers number the calls of an answer: such an id is another conversation's as well.
-_NUMBERED: Final = re.compile(r"[A-Za-z]*(?:[_-]?\d{1,4}){0,3}")
+_NUMBERED: Final = re.compile(r"[A-Za-z]*[_-]?\d{0,4}(?:[_-]\d{1,4}){0,2}")
 # A request may repeat a long history; a span keeps 128 links.
 _MAX_LINKS: Final = 64
 # What is longer is no call to be found by its arguments.
