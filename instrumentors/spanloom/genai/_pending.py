@@ -8,8 +8,10 @@ Names and ids are kept, and of the arguments a number that equal ones share; nev
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
@@ -49,12 +51,17 @@ class Call:
         self.scopes: tuple[Hashable, ...] = ()
         self.asked_s = 0.0
 
+    @property
+    def may_begin(self) -> bool:
+        """Whether an execution may be this call's. After a failure it may be tried again."""
+        return not self.answered and self.state in (WAITING, FAILED)
+
     def begin(self, span: SpanContext) -> None:
         """It is executed in this span."""
         self.state, self.ran = RUNNING, span
 
     def end(self, failed: bool) -> None:
-        """Its execution is over. After a failure it may be tried again."""
+        """Its execution is over."""
         self.state = FAILED if failed else DONE
 
 
@@ -103,34 +110,32 @@ def _frozen(value: Any) -> Hashable:
     return (value,) if isinstance(value, bool) else value
 
 
-def fits(asked: Prints | int | None, given: Arguments, default_of: DefaultOf) -> bool:
+def fits(asked: Prints | int | None, given: Prints, default: Callable[[str], int | None]) -> bool:
     """Whether an execution with these arguments may be the call. What nobody gave has its default on both sides."""
     if asked is None:
         return True
     if isinstance(asked, int):
-        return len(given) == 1 and print_of(next(iter(given.values()))) == asked
-    for name, value in given.items():
-        expected = asked.get(name)
-        if expected is None:
-            if not _is_default(value, default_of(name)):
-                return False
-        elif print_of(value) != expected:
-            return False
-    left = asked.keys() - given.keys()
-    return not left or all(print_of(default_of(name)) == asked[name] for name in left)
+        return [*given.values()] == [asked]
+    if asked == given:
+        return True
+    names = {*asked, *given}
+    return all(_or_default(asked, name, default) == _or_default(given, name, default) for name in names)
 
 
-def _is_default(value: Any, default: Any) -> bool:
-    return value is default or (default is not MISSING and print_of(value) == print_of(default))
+def _or_default(prints: Prints, name: str, default: Callable[[str], int | None]) -> int | None:
+    """Where there is no default either, nothing is like it."""
+    found = prints.get(name)
+    return default(name) if found is None else found
 
 
 class _Scope:
-    """Calls in the order in which they were asked, by name and by id."""
+    """Calls in the order in which they were asked; by their names those without an answer, and by their ids."""
 
     __slots__ = ("by_id", "by_name", "calls")
 
     def __init__(self) -> None:
-        self.calls: dict[Call, None] = {}
+        # Of a plain dictionary the first item is dear once many before it have gone.
+        self.calls: OrderedDict[Call, None] = OrderedDict()
         self.by_name: dict[str, dict[Call, None]] = {}
         self.by_id: dict[str, dict[Call, None]] = {}
 
@@ -139,13 +144,20 @@ class _Scope:
         self.by_name.setdefault(call.name, {})[call] = None
         self.by_id.setdefault(call.id, {})[call] = None
 
+    def close(self, call: Call) -> None:
+        _take_out(self.by_name, call.name, call)
+
     def remove(self, call: Call) -> None:
         self.calls.pop(call, None)
-        for index, key in ((self.by_name, call.name), (self.by_id, call.id)):
-            same = index.get(key, {})
-            same.pop(call, None)
-            if not same:
-                index.pop(key, None)
+        self.close(call)
+        _take_out(self.by_id, call.id, call)
+
+
+def _take_out(index: dict[str, dict[Call, None]], key: str, call: Call) -> None:
+    same = index.get(key, {})
+    same.pop(call, None)
+    if not same:
+        index.pop(key, None)
 
 
 class AskedCalls:
@@ -236,10 +248,17 @@ class AskedCalls:
         arguments = given() if candidates else None
         if arguments is None:
             return None
-        found = [one for one in candidates if fits(one.arguments, arguments, default_of)]
+        prints = {name: print_of(value) for name, value in arguments.items()}
+
+        @functools.cache
+        def default(name: str) -> int | None:
+            value = default_of(name)
+            return None if value is MISSING else print_of(value)
+
+        found = [one for one in candidates if fits(one.arguments, prints, default)]
         here = flow() if len(found) > 1 else None
         with self._lock:
-            call = _only([one for one in found if one.state in (WAITING, FAILED) and not one.answered], here)
+            call = _only([one for one in found if one.may_begin], here)
             if call is not None:
                 call.state = RUNNING
         return call
@@ -250,9 +269,9 @@ class AskedCalls:
         with self._lock:
             for key in scopes:
                 scope = self._scopes.get(key)
-                known = scope.by_name.get(name, ()) if scope is not None else ()
-                if found := [one for one in known if one.asked_s >= oldest]:
-                    return found
+                known = scope.by_name.get(name) if scope is not None else None
+                if known:
+                    return [one for one in known if one.asked_s >= oldest and one.may_begin]
         return []
 
     def find(self, scopes: Iterable[Hashable], call_id: str) -> Call | None:
@@ -267,6 +286,15 @@ class AskedCalls:
                     open_ = [one for one in found if not one.answered]
                     return found[0] if len(found) == 1 else open_[0] if len(open_) == 1 else None
         return None
+
+    def answer(self, call: Call) -> None:
+        """The model has its result: nothing is executed for it any more."""
+        with self._lock:
+            call.answered = True
+            for key in call.scopes:
+                scope = self._scopes.get(key)
+                if scope is not None:
+                    scope.close(call)
 
     def response(self, response_id: str) -> Response | None:
         """What a stored response asked for, where it asked for anything."""

@@ -192,7 +192,7 @@ def _link_answers(call: ClientCall, history: ToolHistory) -> None:
         found = calls.find(_scopes_of_id(call.span, call_id), call_id)
         if found is None or (found.answered and not history.is_fresh(call_id)):
             continue
-        found.answered = True
+        calls.answer(found)
         if found.response is not None:
             askers[found.response.span.span_id] = found.response.span
         if found.ran is not None:
