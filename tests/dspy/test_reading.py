@@ -212,7 +212,7 @@ def test_messages():
     assert input_messages(messages) == [
         {
             "role": "user",
-            "parts": [{"type": "text", "content": "u"}, {"type": "image"}, {"type": "text", "content": "odd"}],
+            "parts": [{"type": "text", "content": "u"}, {"type": "text", "content": "odd"}],
         },
         {"role": "assistant", "parts": []},
         {"role": "assistant", "parts": []},
@@ -258,7 +258,7 @@ PNG = {"type": "blob", "modality": "image", "content": "", "sha256": sha256(b"x"
             {"type": "video_url", "video_url": {"url": "host/a?b"}},
             {"type": "uri", "modality": "video", "uri": "host/a"},
         ),
-        ({"type": "input_audio", "input_audio": {}}, {"type": "input_audio"}),
+        ({"type": "input_audio", "input_audio": {"data": "eA=="}}, {**PNG, "modality": "audio"}),
         (
             {"type": "input_file", "file_url": "http://h/a"},
             {"type": "uri", "modality": "document", "uri": "http://h/a"},

@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON
 
 from spanloom.genai import Telemetry, hooks
 from spanloom.genai._context import INFERENCE_SPAN_KEY
-from spanloom.openai import OpenAIInstrumentor, _headers, _messages, _request
+from spanloom.openai import OpenAIInstrumentor, _headers, _request, _response
 from spanloom.openai._targets import targets
 from tests._support.spans import Recorder, outline
 from tests.openai._http import http
@@ -136,7 +136,7 @@ def test_unsampled_calls_build_no_content(sampler, client, server, content, monk
     """Not a message is looked at; metrics are as ever."""
     recorder = Recorder(sampler)
     looked = []
-    for module, name in ((_request, "chat_content"), (_messages, "output_message"), (_headers.Headers, "note")):
+    for module, name in ((_request, "chat_content"), (_response, "output_message"), (_headers.Headers, "note")):
         original = getattr(module, name)
 
         def noting(*args, name=name, original=original):

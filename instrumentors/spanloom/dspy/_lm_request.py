@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, cast
 
-from spanloom.dspy._lm_result import count
 from spanloom.dspy._messages import input_messages, system_instructions, tool_definitions
 from spanloom.dspy._parts import field, text_of
 from spanloom.genai import Inference
+from spanloom.genai._parameters import Write, choices, number, stops, text, whole, write_all
 from spanloom.semconv import DSpy, GenAI, OutputType
 
-_Write = Callable[[dict[str, Any], Any], None]
-
-_MAX_STOPS: Final = 16
 _TYPED: Final = ("Request", "LMRequest")
 _JSON: Final = ("json_object", "json_schema")
 
@@ -27,11 +24,7 @@ def typed_request(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
 
 def read_settings(inference: Inference, merged: Mapping[str, Any]) -> None:
     """Write the parameters that are set. What is no number where one is wanted is left out."""
-    attributes = inference.attributes
-    for key, value in merged.items():
-        write = _SETTINGS.get(key)
-        if write is not None and value is not None:
-            write(attributes, value)
+    write_all(inference.attributes, _SETTINGS, merged)
 
 
 def read_typed(inference: Inference, request: Any, kwargs: Mapping[str, Any]) -> None:
@@ -69,66 +62,33 @@ def _keep(inference: Inference, messages: Any, system: Any, tools: Any) -> None:
     inference.input_content = content
 
 
-def _int(name: str) -> _Write:
-    def write(attributes: dict[str, Any], value: Any) -> None:
-        if isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63:
-            attributes[name] = value
-
-    return write
-
-
-def _float(name: str) -> _Write:
-    def write(attributes: dict[str, Any], value: Any) -> None:
-        if isinstance(value, float) or (isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63):
-            attributes[name] = float(value)
-
-    return write
-
-
-def _choices(attributes: dict[str, Any], value: Any) -> None:
-    found = count(value)
-    if found is not None and found != 1:
-        attributes[GenAI.REQUEST_CHOICE_COUNT] = found
-
-
-def _stops(attributes: dict[str, Any], value: Any) -> None:
-    texts = [value] if isinstance(value, str) else value
-    if isinstance(texts, (list, tuple)):
-        found = [one for one in cast("Sequence[Any]", texts)[:_MAX_STOPS] if isinstance(one, str)]
-        if found:
-            attributes[GenAI.REQUEST_STOP_SEQUENCES] = found
-
-
 def _format(attributes: dict[str, Any], value: Any) -> None:
     """A class is what DSPy makes a JSON schema of."""
     if isinstance(value, type) or text_of(value, "type") in _JSON:
         attributes[GenAI.OUTPUT_TYPE] = OutputType.JSON
 
 
-def _level(attributes: dict[str, Any], value: Any) -> None:
-    if isinstance(value, str) and value:
-        # An enum's member may be a text: exporters want a plain one.
-        attributes[GenAI.REQUEST_REASONING_LEVEL] = str.__str__(value)
+_level = text(GenAI.REQUEST_REASONING_LEVEL)
 
 
 def _reasoning(attributes: dict[str, Any], value: Any) -> None:
     _level(attributes, field(value, "effort"))
 
 
-_SETTINGS: Final[dict[str, _Write]] = {
-    "temperature": _float(GenAI.REQUEST_TEMPERATURE),
-    "top_p": _float(GenAI.REQUEST_TOP_P),
-    "top_k": _int(GenAI.REQUEST_TOP_K),
-    "max_tokens": _int(GenAI.REQUEST_MAX_TOKENS),
-    "max_completion_tokens": _int(GenAI.REQUEST_MAX_TOKENS),
-    "max_output_tokens": _int(GenAI.REQUEST_MAX_TOKENS),
-    "seed": _int(GenAI.REQUEST_SEED),
-    "frequency_penalty": _float(GenAI.REQUEST_FREQUENCY_PENALTY),
-    "presence_penalty": _float(GenAI.REQUEST_PRESENCE_PENALTY),
-    "n": _choices,
-    "stop": _stops,
+_SETTINGS: Final[dict[str, Write]] = {
+    "temperature": number(GenAI.REQUEST_TEMPERATURE),
+    "top_p": number(GenAI.REQUEST_TOP_P),
+    "top_k": whole(GenAI.REQUEST_TOP_K),
+    "max_tokens": whole(GenAI.REQUEST_MAX_TOKENS),
+    "max_completion_tokens": whole(GenAI.REQUEST_MAX_TOKENS),
+    "max_output_tokens": whole(GenAI.REQUEST_MAX_TOKENS),
+    "seed": whole(GenAI.REQUEST_SEED),
+    "frequency_penalty": number(GenAI.REQUEST_FREQUENCY_PENALTY),
+    "presence_penalty": number(GenAI.REQUEST_PRESENCE_PENALTY),
+    "n": choices,
+    "stop": stops,
     "response_format": _format,
     "reasoning_effort": _level,
     "reasoning": _reasoning,
-    "rollout_id": _int(DSpy.LM_ROLLOUT_ID),
+    "rollout_id": whole(DSpy.LM_ROLLOUT_ID),
 }

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast
 
-from spanloom.dspy._parts import MAX_NAME, Part, field, parts_of, reasoning_part, text_of, tool_call, tool_result
+from spanloom.dspy._parts import field, parts_of, reasoning_part, text_of, tool_call, tool_result
+from spanloom.genai._messages import parsed
+from spanloom.genai._parts import MAX_NAME, Part
 
 _SYSTEM = ("system", "developer")
 _ANSWERS = ("tool", "function")
@@ -76,17 +77,7 @@ def _calls(message: Any) -> Iterator[Part]:
         return
     for call in cast("Sequence[Any]", calls):
         function = field(call, "function")
-        yield tool_call(field(call, "id"), field(function, "name"), _parsed(field(function, "arguments")))
-
-
-def _parsed(arguments: Any) -> Any:
-    """Arguments as a value where the model wrote JSON, as it wrote them where it did not."""
-    if not isinstance(arguments, str) or not arguments.startswith(("{", "[")):
-        return arguments
-    try:
-        return json.loads(arguments)
-    except (ValueError, RecursionError):
-        return arguments
+        yield tool_call(field(call, "id"), field(function, "name"), parsed(field(function, "arguments")))
 
 
 def _tool(tool: Any) -> dict[str, Any] | None:

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import binascii
-import hashlib
 from collections.abc import Callable, Iterable
 from typing import Any, Final, cast
 
-from spanloom.genai import json_text
-
-Part = dict[str, Any]
-
-# Of a name that somebody else chose.
-MAX_NAME: Final = 128
+from spanloom.genai import _parts, json_text
+from spanloom.genai._parts import Part, blob, media, stored
 
 
 def field(value: Any, key: str) -> Any:
@@ -49,7 +43,7 @@ def part_of(part: Any) -> Part | None:
     if kind is None:
         return None
     reader = _READERS.get(kind)
-    return {"type": kind[:MAX_NAME]} if reader is None else reader(part)
+    return _parts.part_of(part) if reader is None else reader(part)
 
 
 def reasoning_part(text: Any) -> Part | None:
@@ -102,36 +96,6 @@ def tool_result(call_id: str | None, content: Any) -> Part:
     return {"type": "tool_call_response", "id": call_id, "response": response}
 
 
-def _chat_image(part: Any) -> Part | None:
-    return _addressed("image", field(part, "image_url"))
-
-
-def _chat_video(part: Any) -> Part | None:
-    return _addressed("video", field(part, "video_url"))
-
-
-def _chat_audio(part: Any) -> Part | None:
-    audio = field(part, "input_audio")
-    kind, data = text_of(audio, "format"), text_of(audio, "data")
-    return _blob("audio", f"audio/{kind}" if kind else None, data) if data else {"type": "input_audio"}
-
-
-def _chat_file(part: Any) -> Part | None:
-    """Nested in chat completions, flat in responses."""
-    file = field(part, "file") or part
-    file_id, data = text_of(file, "file_id"), text_of(file, "file_data")
-    if file_id:
-        return _stored("document", file_id)
-    if data:
-        return _media("document", data if data[:5].lower() == "data:" else f"data:;base64,{data}")
-    return _addressed("document", field(file, "file_url"))
-
-
-def _addressed(modality: str, address: Any) -> Part | None:
-    url = address if isinstance(address, str) else text_of(address, "url")
-    return _media(modality, url) if url else {"type": modality}
-
-
 def _typed(modality: str) -> Callable[[Any], Part | None]:
     """A part of DSPy's own types, that has one of data, URL, file id and path. A path is not told."""
 
@@ -142,69 +106,21 @@ def _typed(modality: str) -> Callable[[Any], Part | None]:
         data = text_of(part, "data") or text_of(source, "data")
         if data:
             plain = text_of(source, "type") == "text"
-            return _blob(modality, mime_type or text_of(source, "media_type"), data, encoded=not plain)
+            return blob(modality, mime_type or text_of(source, "media_type"), data, encoded=not plain)
         if file_id:
-            return _stored(modality, file_id)
-        return _media(modality, url) if url else {"type": modality}
+            return stored(modality, file_id)
+        return media(modality, url) if url else {"type": modality}
 
     return read
 
 
-def _media(modality: str, url: str) -> Part:
-    """What an address points to: a ``data:`` URL is the thing itself."""
-    if url[:5].lower() != "data:":
-        return {"type": "uri", "modality": modality, "uri": _unsigned(url)}
-    head, _, data = url[5:].partition(",")
-    return _blob(modality, head.partition(";")[0], data, encoded=head.endswith(";base64"))
-
-
-def _blob(modality: str, mime_type: str | None, data: str, *, encoded: bool = True) -> Part:
-    """Digest and size of the bytes (of the text itself, where that is no base64). The schema wants ``content``."""
-    raw = _decoded(data) if encoded else data.encode(errors="replace")
-    digest = hashlib.sha256(raw).hexdigest()
-    part: Part = {"type": "blob", "modality": modality, "content": "", "sha256": digest, "bytes": len(raw)}
-    if mime_type:
-        part["mime_type"] = mime_type[:MAX_NAME]
-    return part
-
-
-def _decoded(data: str) -> bytes:
-    try:
-        return binascii.a2b_base64(data)
-    except ValueError:
-        return data.encode(errors="replace")
-
-
-def _stored(modality: str, file_id: str) -> Part:
-    """A file that the provider has."""
-    return {"type": "file", "modality": modality, "file_id": file_id}
-
-
-def _unsigned(url: str) -> str:
-    """Without user, query and fragment, which is where addresses have their secrets."""
-    scheme, slashes, rest = url.partition("://")
-    if not slashes:
-        scheme, rest = "", url
-    rest = rest.partition("?")[0].partition("#")[0]
-    host, slash, path = rest.partition("/")
-    return f"{scheme}{slashes}{host.rpartition('@')[2]}{slash}{path}"
-
-
 _READERS: Final[dict[str, Callable[[Any], Part | None]]] = {
     "text": _text,
-    "input_text": _text,
-    "output_text": _text,
     "thinking": _thinking,
     "refusal": _refusal,
     "data": _data,
     "tool_call": _tool_call,
     "tool_result": _tool_result,
-    "image_url": _chat_image,
-    "input_image": _chat_image,
-    "video_url": _chat_video,
-    "input_audio": _chat_audio,
-    "file": _chat_file,
-    "input_file": _chat_file,
     "image": _typed("image"),
     "audio": _typed("audio"),
     "video": _typed("video"),

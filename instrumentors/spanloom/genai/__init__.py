@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from spanloom.genai._arguments import arguments_of, default_of, named_arguments
     from spanloom.genai._calls import Embeddings, Inference, ModelCall
     from spanloom.genai._capture import content
     from spanloom.genai._client import ClientCall, Endpoint, FetchResponse, Retrieval
@@ -21,18 +22,16 @@ if TYPE_CHECKING:
     from spanloom.genai._instrumentor import Instrumentor
     from spanloom.genai._invocation import Invocation, error_type
     from spanloom.genai._kinds import Agent, Step, ToolExecution, Workflow, enclosing_agent
-    from spanloom.genai._parameters import arguments_of, default_of, named_arguments
     from spanloom.genai._patch import Target
     from spanloom.genai._stream import StreamWatch
     from spanloom.genai._telemetry import Telemetry
     from spanloom.genai._tool_calls import (
-        AskedCall,
         any_tool_call,
         match_tool_call,
         remember_tool_calls,
         tell_tool_history,
     )
-    from spanloom.genai._tool_history import ToolHistory
+    from spanloom.genai._tool_history import AskedCall, ToolHistory, calls_of, chat_history, parts_history
     from spanloom.genai._usage import Peer, Usage
 
 __all__ = [
@@ -62,6 +61,8 @@ __all__ = [
     "arguments_of",
     "as_text",
     "attempt",
+    "calls_of",
+    "chat_history",
     "content",
     "current",
     "default_of",
@@ -76,6 +77,7 @@ __all__ = [
     "json_text",
     "match_tool_call",
     "named_arguments",
+    "parts_history",
     "providers_of",
     "quiet",
     "remember_tool_calls",
@@ -85,7 +87,7 @@ __all__ = [
 
 _HOMES = {
     "Agent": "_kinds",
-    "AskedCall": "_tool_calls",
+    "AskedCall": "_tool_history",
     "ClientCall": "_client",
     "Embeddings": "_calls",
     "Endpoint": "_client",
@@ -107,12 +109,14 @@ _HOMES = {
     "Usage": "_usage",
     "Workflow": "_kinds",
     "any_tool_call": "_tool_calls",
-    "arguments_of": "_parameters",
+    "arguments_of": "_arguments",
     "as_text": "_content",
     "attempt": "_guard",
+    "calls_of": "_tool_history",
+    "chat_history": "_tool_history",
     "content": "_capture",
     "current": "_context",
-    "default_of": "_parameters",
+    "default_of": "_arguments",
     "domains_above": "_hosts",
     "enclosing_agent": "_kinds",
     "error_type": "_invocation",
@@ -123,7 +127,8 @@ _HOMES = {
     "is_suppressed": "_context",
     "json_text": "_content",
     "match_tool_call": "_tool_calls",
-    "named_arguments": "_parameters",
+    "named_arguments": "_arguments",
+    "parts_history": "_tool_history",
     "providers_of": "_hosts",
     "quiet": "_context",
     "remember_tool_calls": "_tool_calls",

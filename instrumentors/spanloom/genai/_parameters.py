@@ -1,50 +1,83 @@
-"""The arguments of a plain function's call by the names of its parameters."""
+"""Parameters of a request -> ``gen_ai.request.*``. A value of another type than the conventions' is left out."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, cast
 
-from spanloom.genai._pending import MISSING
+from spanloom.semconv import GenAI
 
-# What is an argument of the method, and not of the tool.
-_UNASKED: Final = ("self", "cls")
+Attributes = dict[str, Any]
+Write = Callable[[Attributes, Any], None]
 
-
-def arguments_of(
-    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> dict[str, Any] | None:
-    """Arguments by parameter name; ``self`` and ``cls`` are not arguments of a tool.
-
-    ``None`` where they do not fit, or where nobody knows the parameters: the call itself then tells.
-    """
-    try:
-        bound = inspect.signature(function).bind(*args, **kwargs).arguments
-    except (TypeError, ValueError):
-        return None
-    return {name: value for name, value in bound.items() if name not in _UNASKED}
+# The API of OpenAI takes four.
+_MAX_STOPS: Final = 16
 
 
-def named_arguments(
-    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> Mapping[str, Any] | None:
-    """The same as a model names them: it knows nothing of ``**more``."""
-    if not args:
-        return kwargs
-    found = arguments_of(function, args, kwargs)
-    if found is None:
-        return None
-    for name, parameter in inspect.signature(function).parameters.items():
-        if parameter.kind is parameter.VAR_KEYWORD:
-            found |= found.pop(name, {})
-    return found
+def write_all(attributes: Attributes, table: Mapping[str, Write], given: Mapping[str, Any]) -> None:
+    """Write what the table knows of what was given; ``None`` is nothing."""
+    for key, value in given.items():
+        write = table.get(key)
+        if write is not None and value is not None:
+            write(attributes, value)
 
 
-def default_of(function: Any, name: str) -> Any:
-    """What a parameter is where nobody gives it; ``MISSING`` where there is nothing."""
-    try:
-        parameter = inspect.signature(function).parameters.get(name)
-    except (TypeError, ValueError):
-        return MISSING
-    return MISSING if parameter is None or parameter.default is parameter.empty else parameter.default
+def is_whole(value: Any) -> bool:
+    """True for a number that OTLP can carry; a bool is none."""
+    return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
+
+
+def whole(name: str) -> Write:
+    """Writes a whole number."""
+
+    def write(attributes: Attributes, value: Any) -> None:
+        if is_whole(value):
+            attributes[name] = value
+
+    return write
+
+
+def number(name: str) -> Write:
+    """Writes any number, as a float."""
+
+    def write(attributes: Attributes, value: Any) -> None:
+        if isinstance(value, float) or is_whole(value):
+            attributes[name] = float(value)
+
+    return write
+
+
+def text(name: str, *but: str) -> Write:
+    """Writes any text ``but`` these, which say nothing."""
+
+    def write(attributes: Attributes, value: Any) -> None:
+        if isinstance(value, str) and value and value not in but:
+            # An enum's member may be a text: exporters want a plain one.
+            attributes[name] = str.__str__(value)
+
+    return write
+
+
+def only_true(name: str) -> Write:
+    """Writes what is told where it is so, and not told where it is not."""
+
+    def write(attributes: Attributes, value: Any) -> None:
+        if value is True:
+            attributes[name] = True
+
+    return write
+
+
+def choices(attributes: Attributes, value: Any) -> None:
+    """How many answers are asked for; one is not told."""
+    if is_whole(value) and value != 1:
+        attributes[GenAI.REQUEST_CHOICE_COUNT] = value
+
+
+def stops(attributes: Attributes, value: Any) -> None:
+    """A text that ends the answer, or several."""
+    texts = [value] if isinstance(value, str) else value
+    if isinstance(texts, (list, tuple)):
+        found = [one for one in cast("Sequence[Any]", texts)[:_MAX_STOPS] if isinstance(one, str)]
+        if found:
+            attributes[GenAI.REQUEST_STOP_SEQUENCES] = found

@@ -15,7 +15,7 @@ import threading
 import weakref
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as otel
 from opentelemetry import metrics
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from spanloom.genai._client import ClientCall
     from spanloom.genai._kinds import ToolExecution
-    from spanloom.genai._tool_history import ToolHistory
+    from spanloom.genai._tool_history import AskedCall, ToolHistory
 
 # Some servers number the calls of an answer: such an id is another conversation's as well.
 _NUMBERED: Final = re.compile(r"[A-Za-z]*[_-]?\d{0,4}(?:[_-]\d{1,4}){0,2}")
@@ -41,19 +41,6 @@ _NUMBERED: Final = re.compile(r"[A-Za-z]*[_-]?\d{0,4}(?:[_-]\d{1,4}){0,2}")
 _MAX_LINKS: Final = 64
 # What is longer is no call to be found by its arguments.
 _MAX_ARGUMENT_CHARS: Final = 256 * 1024
-
-
-class AskedCall(NamedTuple):
-    """One tool call that an answer asks for. ``arguments``: JSON text, or the value that it stands for.
-
-    ``is_text``: they are a text by themselves, which is a custom tool's only argument.
-    """
-
-    id: str
-    name: str
-    arguments: Any
-    choice: int = 0
-    is_text: bool = False
 
 
 class Flow:

@@ -6,12 +6,11 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from spanloom.genai import AskedCall, Inference, remember_tool_calls
-from spanloom.openai._fields import Fields, fields, get, is_index, items_of, text_of
-from spanloom.openai._messages import output_message
-from spanloom.openai._parts import Part, content_parts, decoded, described, text_part
+from spanloom.genai import AskedCall, Inference, calls_of, remember_tool_calls
+from spanloom.genai._fields import Fields, fields, get, is_index, items_of, text_of
+from spanloom.genai._messages import output_message
+from spanloom.genai._parts import Part, content_parts, decoded, described, text_part
 from spanloom.openai._response import finish_reason, read_head
-from spanloom.openai._tool_calls import calls_of
 from spanloom.openai._usage import usage_of
 from spanloom.semconv import FinishReason, GenAI
 

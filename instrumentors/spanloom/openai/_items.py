@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from spanloom.openai._fields import get, items_of, picked, plain, text_of
-from spanloom.openai._messages import Message, answered, parsed, tool_call
-from spanloom.openai._parts import MAX_NAME, Part, blob, content_parts, media, part_of, reasoning_part, text_part
+from spanloom.genai._fields import get, items_of, picked, plain, text_of
+from spanloom.genai._messages import Message, answered, parsed, tool_call
+from spanloom.genai._parts import MAX_NAME, Part, blob, content_parts, media, part_of, reasoning_part, text_part
 
 # Where an item does not tell who said it.
 _UNKNOWN = "unknown"

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from spanloom.genai import Embeddings, FetchResponse, Inference, ModelCall, Usage, remember_tool_calls
+from spanloom.genai._fields import get, items_of, text_of
+from spanloom.genai._messages import output_message, tool_definitions
+from spanloom.genai._parts import text_part
 from spanloom.openai import _items
-from spanloom.openai._fields import get, items_of, text_of
-from spanloom.openai._messages import output_message, tool_definitions
-from spanloom.openai._parts import text_part
 from spanloom.openai._server_tools import tell_server_tools
 from spanloom.openai._tool_calls import call_in, calls_in
 from spanloom.openai._usage import usage_of

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from spanloom.genai import FetchResponse, Inference
+from spanloom.genai._fields import get, is_index, items_of, text_of
+from spanloom.genai._parts import Part
 from spanloom.openai import _items
 from spanloom.openai._chat_stream import Room
-from spanloom.openai._fields import get, is_index, items_of, text_of
-from spanloom.openai._parts import Part
 from spanloom.openai._response import (
     Failure,
     failure,

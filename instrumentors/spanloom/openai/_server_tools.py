@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from spanloom.genai import FetchResponse, Inference
-from spanloom.openai._fields import get, text_of
+from spanloom.genai._fields import get, text_of
+from spanloom.genai._parts import MAX_NAME
 from spanloom.openai._items import runs_at_provider
-from spanloom.openai._parts import MAX_NAME
 from spanloom.semconv import GenAI, Spanloom, SpanloomEvent, ToolType
 
 # Kind of item -> the tool, by the name that a request offers it under.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from spanloom.genai import ClientCall, StreamWatch
-from spanloom.openai._fields import get
+from spanloom.genai._fields import get
 from spanloom.openai._response import Failure
 
 

@@ -6,12 +6,18 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
-from spanloom.genai import AskedCall, ClientCall, ToolHistory, any_tool_call, tell_tool_history
-from spanloom.openai._fields import Fields, fields, get, text_of
+from spanloom.genai import (
+    AskedCall,
+    ClientCall,
+    ToolHistory,
+    any_tool_call,
+    calls_of,
+    chat_history,
+    tell_tool_history,
+)
+from spanloom.genai._fields import fields, get, text_of
 from spanloom.openai._items import asks_for_tool, parts_of
 
-# The usual roles of messages that say nothing of tools.
-_SAY_NOTHING: Final = ("user", "system", "developer")
 _TEXTS: Final = ("custom_tool_call",)
 _LISTS: Final = (list, tuple, deque)
 
@@ -37,45 +43,6 @@ def tell_responses_history(call: ClientCall, kwargs: Mapping[str, Any]) -> None:
 def _is_wanted(call: ClientCall, given: Any) -> bool:
     """What nobody keeps is read only for the calls that it answers."""
     return isinstance(given, _LISTS) and (call.recording or any_tool_call())
-
-
-def chat_history(messages: Iterable[Any]) -> ToolHistory | None:
-    """What they say of tools; ``None`` where that is nothing."""
-    history: ToolHistory | None = None
-    for message in messages:
-        told = cast("Fields", message) if type(message) is dict else fields(message)
-        role = told.get("role")
-        if role in _SAY_NOTHING:
-            continue
-        calls = told.get("tool_calls") if role == "assistant" else None
-        if not calls and role != "tool" and history is None:
-            continue
-        history = history or ToolHistory()
-        _take(history, role, calls, told)
-    return history
-
-
-def _take(history: ToolHistory, role: Any, calls: Any, told: Fields) -> None:
-    if role == "assistant":
-        history.turn()
-        for one in calls_of(calls):
-            history.asked(one.id, one.name)
-    elif role == "tool":
-        answered = told.get("tool_call_id")
-        if isinstance(answered, str) and answered:
-            history.answered(answered)
-
-
-def calls_of(calls: Any, choice: int = 0) -> Iterator[AskedCall]:
-    """The ``tool_calls`` of a message that have an id and a name."""
-    for call in cast("Sequence[Any]", calls) if isinstance(calls, (list, tuple)) else ():
-        told = fields(call)
-        function = told.get("function")
-        asked = fields(told.get("custom") if function is None else function)
-        call_id, name = told.get("id"), asked.get("name")
-        if isinstance(call_id, str) and call_id and isinstance(name, str) and name:
-            arguments = asked.get("input") if function is None else asked.get("arguments")
-            yield AskedCall(call_id, name, arguments, choice, function is None)
 
 
 def calls_in(choices: Sequence[Any]) -> Iterator[AskedCall]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from spanloom.genai import Usage
-from spanloom.openai._fields import Fields, fields
+from spanloom.genai._fields import Fields, fields
 
 # OTLP has signed 64-bit integers; a Collector refuses a whole batch for one that is greater.
 _MOST: Final = 2**63 - 1

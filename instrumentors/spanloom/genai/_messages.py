@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
-from spanloom.openai._fields import Fields, fields, get, text_of
-from spanloom.openai._parts import MAX_NAME, Part, blob, content_parts, reasoning_part
+from spanloom.genai._fields import Fields, fields, get, text_of
+from spanloom.genai._parts import MAX_NAME, Part, blob, content_parts, reasoning_part
 
 Message = dict[str, Any]
 

@@ -1,4 +1,4 @@
-"""Fields of what the SDK takes and gives: plain dicts, or its pydantic objects. Nothing is converted or copied."""
+"""Fields of what an SDK takes and gives: plain dicts, or its pydantic objects. Nothing is converted or copied."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Callable, Iterable
 from typing import Any, cast
 
-from spanloom.openai._fields import get, text_of
+from spanloom.genai._fields import get, text_of
 
 Part = dict[str, Any]
 

@@ -13,9 +13,9 @@ from openai.types.chat import ChatCompletionMessage
 from pydantic import BaseModel
 
 from spanloom.genai import json_text
-from spanloom.openai._fields import fields, get, plain
-from spanloom.openai._messages import input_messages, output_message, parsed, tool_definitions
-from spanloom.openai._parts import content_parts, media, part_of
+from spanloom.genai._fields import fields, get, plain
+from spanloom.genai._messages import input_messages, output_message, parsed, tool_definitions
+from spanloom.genai._parts import content_parts, media, part_of
 from spanloom.semconv import GenAI
 from tests._support.message_rules import span_content_problems
 from tests.openai._reading import ODD, check_messages, wrong
