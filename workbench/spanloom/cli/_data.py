@@ -81,6 +81,14 @@ def _span(span: Span, node: Node, depth: int, *, content: bool) -> dict[str, Any
         "first_chunk_s": span.first_chunk_s,
         "subtree": _subtree(span, node),
         "attributes": {name: _plain(value) for name, value in span.attributes.items()},
+        "links": [
+            {
+                "trace_id": link.trace_id,
+                "span_id": link.span_id,
+                "attributes": {name: _plain(value) for name, value in link.attributes.items()},
+            }
+            for link in span.links
+        ],
     }
     if content:
         row["status_message"] = span.status_message or None

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from spanloom.cli._format import duration
+from spanloom.cli._stories import Stories
 from spanloom.cli._style import Glyphs
 from spanloom.record import Span
 from spanloom.semconv import DSpy, GenAI, HTTPServer, Spanloom, SpanloomEvent
@@ -71,7 +72,7 @@ def _server_tools(span: Span) -> Iterator[str]:
         yield name if count == 1 else f"{count} {name}"
 
 
-def notes(span: Span, service_above: str, glyphs: Glyphs) -> list[tuple[str, str]]:
+def notes(span: Span, service_above: str, glyphs: Glyphs, stories: Stories | None = None) -> list[tuple[str, str]]:
     """Short texts with their colour, the most telling one first."""
     found: list[tuple[str, str]] = []
     if span.failed:
@@ -83,6 +84,8 @@ def notes(span: Span, service_above: str, glyphs: Glyphs) -> list[tuple[str, str
         found.append(("cached", "dim"))
     found += [(text, "dim") for text in _of_optimizers(span)]
     found += [(text, "dim") for text in _server_tools(span)]
+    if stories is not None:
+        found += stories.notes(span)
     attempts = span.count(Spanloom.REQUEST_ATTEMPTS)
     if attempts is not None:
         found.append((f"{attempts} attempts", "dim"))

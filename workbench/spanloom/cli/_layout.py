@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from spanloom.cli import _content, _format
 from spanloom.cli._label import label, notes
+from spanloom.cli._stories import Stories
 from spanloom.cli._style import Style
 from spanloom.cli._text import clean, cut, left, right, width, wrap
 from spanloom.record import Node, Span, Trace
@@ -101,10 +102,11 @@ def _packed(parts: list[_Note], style: Style) -> Iterator[str]:
 def _rows(trace: Trace, style: Style, *, content: bool) -> Iterator[_Row]:
     """Rows in the order of the tree, with what draws its branches."""
     glyphs = style.glyphs
+    stories = Stories(trace.spans)
     pending = [(root, "", "", "") for root in reversed(trace.roots)]
     while pending:
         node, prefix, below, service = pending.pop()
-        yield _row(node, prefix, below, service, style, content=content)
+        yield _row(node, prefix, below, service, style, stories, content=content)
         service = node.span.service if node.span is not None else service
         last = len(node.children) - 1
         for at in range(last, -1, -1):
@@ -112,12 +114,12 @@ def _rows(trace: Trace, style: Style, *, content: bool) -> Iterator[_Row]:
             pending.append((node.children[at], below + connector, below + gap, service))
 
 
-def _row(node: Node, prefix: str, below: str, service: str, style: Style, *, content: bool) -> _Row:
+def _row(node: Node, prefix: str, below: str, service: str, style: Style, stories: Stories, *, content: bool) -> _Row:
     under = below + (style.glyphs.line if node.children else style.glyphs.gap)
     span = node.span
     if span is None:
         return _Row(prefix, under, f"(parent {node.span_id} is not in the record)", missing=True)
-    found = [(clean(text, style.encoding), colour) for text, colour in notes(span, service, style.glyphs)]
+    found = [(clean(text, style.encoding), colour) for text, colour in notes(span, service, style.glyphs, stories)]
     return _Row(
         prefix,
         under,

@@ -32,6 +32,15 @@ class Event:
 
 
 @dataclass(slots=True)
+class Link:
+    """Another span that this one has to do with, of whichever trace."""
+
+    trace_id: str
+    span_id: str
+    attributes: Mapping[str, Value]
+
+
+@dataclass(slots=True)
 class Span:
     """One recorded span. ``parent_id`` is empty for a root; ``kind`` is empty where the record does not say."""
 
@@ -48,6 +57,7 @@ class Span:
     scope: str
     attributes: Mapping[str, Value]
     events: list[Event] = field(default_factory=list[Event])
+    links: list[Link] = field(default_factory=list[Link])
 
     @property
     def duration_ns(self) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
-from spanloom.record._model import KINDS, Event, Span, Value
+from spanloom.record._model import KINDS, Event, Link, Span, Value
 
 SIGNALS = ("resourceSpans", "resourceMetrics", "resourceLogs")
 _HEX = frozenset("0123456789abcdef")
@@ -58,11 +58,20 @@ def _span(row: dict[str, Any], service: str, scope: str, wanted: Wanted) -> Span
         scope=scope,
         attributes=_attributes(row, wanted),
         events=[_event(event, wanted) for event in _objects(row, "events")],
+        links=[link for one in _objects(row, "links") if (link := _link(one, wanted)) is not None],
     )
 
 
 def _event(row: dict[str, Any], wanted: Wanted) -> Event:
     return Event(_text(row, "name"), _integer(row, "timeUnixNano"), _attributes(row, wanted))
+
+
+def _link(row: dict[str, Any], wanted: Wanted) -> Link | None:
+    """``None`` for one that leads nowhere: the span is worth more than it."""
+    try:
+        return Link(_id(row, "traceId", 32), _id(row, "spanId", 16), _attributes(row, wanted))
+    except MalformedError:
+        return None
 
 
 def _attributes(row: dict[str, Any], wanted: Wanted) -> dict[str, Value]:
