@@ -66,11 +66,12 @@ class Sent:
         return self.status == self.call.expected
 
 
-def demo_calls(count: int = 4) -> list[Call]:
-    """The demo's requests in turn: two asked, one streamed, one that fails."""
+def demo_calls(count: int = 5) -> list[Call]:
+    """The demo's requests in turn: two asked, one advised with tools, one streamed, one that fails."""
     turn = (
         Call("/ask", _QUESTIONS[0]),
         Call("/ask", _QUESTIONS[1]),
+        Call("/advise", _QUESTIONS[0]),
         Call("/chat", _QUESTIONS[2]),
         Call("/ask", f"{_QUESTIONS[3]} [[error:500]]", expected=502),
     )
@@ -113,6 +114,8 @@ def service_environment(
         "NO_PROXY": loopback,
         "no_proxy": loopback,
         "OTEL_SERVICE_NAME": "rag",
+        # Plain functions, which both the DSPy program and a hand-written loop call.
+        "SPANLOOM_TOOLS": "rag.tools:stock_level,rag.tools:delivery_days",
         # Health checks are nobody's traces.
         "OTEL_PYTHON_FASTAPI_EXCLUDED_URLS": "/health",
     }
@@ -272,7 +275,7 @@ def send(url: str, call: Call, timeout_s: float = 60.0) -> Sent:
 def sent_line(sent: Sent) -> str:
     """One line, at most 80 columns, about a call."""
     verdict = "" if sent.ok else f" EXPECTED {sent.call.expected}"
-    head = f"POST {sent.call.path:<6} {sent.status or 'none':>4}{verdict} {sent.seconds:6.2f} s  "
+    head = f"POST {sent.call.path:<7} {sent.status or 'none':>4}{verdict} {sent.seconds:6.2f} s  "
     room = 80 - len(head)
     question = sent.call.question
     return head + (question if len(question) <= room else question[: room - 1] + "…")
@@ -283,7 +286,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Run the example service against a local model server.")
     parser.add_argument("--folder", type=Path, default=Path(".spanloom/demo"), help="for logs and the ledger")
     parser.add_argument("--record", type=Path, help="folder of the telemetry record (SPANLOOM_RECORD)")
-    parser.add_argument("--requests", type=int, default=4, help="how many requests to send (default: 4)")
+    parser.add_argument("--requests", type=int, default=5, help="how many requests to send (default: 5)")
     parser.add_argument("--instrument", action="store_true", help="start the service under opentelemetry-instrument")
     options = parser.parse_args(arguments)
     prefix: list[str] = []

@@ -21,6 +21,7 @@ USD_TOLERANCE = 1e-9
 # The chain that a request goes through, from the outside in; more may stand between two of them.
 ASK_CHAIN = ("POST /ask", "invoke_workflow HandbookProgram", "invoke_agent", "execute_tool", "GET", "GET /stock/{item}")
 ASK_MODEL_CHAIN = ("POST /ask", "invoke_workflow HandbookProgram", "invoke_agent", "Predict", "chat")
+ADVISE_CHAIN = ("POST /advise", "execute_tool", "GET", "GET /stock/{item}")
 CHAT_CHAIN = ("POST /chat", "chat")
 
 
@@ -108,7 +109,7 @@ def trace_problems(traces: Sequence[Sequence[check.Span]], sent: Sequence[Sent])
     if sorted(roots) != sorted(expected):
         problems.append(f"expected the traces {expected}, found {roots}")
     paths = [path for spans in traces for path in _paths(check.span_tree(spans))]
-    chains = (ASK_CHAIN, ASK_MODEL_CHAIN, CHAT_CHAIN)
+    chains = (ASK_CHAIN, ASK_MODEL_CHAIN, ADVISE_CHAIN, CHAT_CHAIN)
     missing = [chain for chain in chains if not any(_goes_through(path, chain) for path in paths)]
     problems += [f"no trace goes {' → '.join(chain)}" for chain in missing]
     failed = sum(spans[0]["status"] == "error" for spans in traces)

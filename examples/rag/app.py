@@ -1,4 +1,4 @@
-"""The service: ``POST /ask``, ``POST /chat``, ``GET /stock/{item}`` and ``GET /health``."""
+"""The service: ``POST /ask``, ``POST /advise``, ``POST /chat``, ``GET /stock/{item}`` and ``GET /health``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from openai import AsyncOpenAI, AsyncStream, OpenAIError
 from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 from pydantic import BaseModel
 
-from rag import corpus, settings, stock
+from rag import advice, corpus, settings, stock
 from rag.program import HandbookProgram
 
 
@@ -65,6 +65,12 @@ def ask(asked: Question, request: Request) -> Reply:
     with dspy.context(lm=request.app.state.lm):
         made = request.app.state.program(question=asked.question)
     return Reply(answer=made.answer, sources=made.sources)
+
+
+@app.post("/advise")
+async def advise(asked: Question, request: Request) -> Reply:
+    """Answer with the two tools, which the model asks for through the protocol."""
+    return Reply(answer=await advice.advise(request.app.state.openai, asked.question), sources=[])
 
 
 @app.post("/chat")

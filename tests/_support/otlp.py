@@ -64,6 +64,7 @@ def _flat(span: Mapping[str, Any], scope: str, service: str) -> dict[str, Any]:
         "end": int(span["endTimeUnixNano"]),
         "attributes": attributes(span.get("attributes", [])),
         "events": [event["name"] for event in span.get("events", [])],
+        "links": [(link["spanId"], attributes(link.get("attributes", []))) for link in span.get("links", [])],
     }
 
 
@@ -85,21 +86,24 @@ def tree(spans: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Roots with their children, without ids, times and what differs from run to run."""
     spans = list(spans)
     known = {span["id"] for span in spans}
+    names = {span["id"]: span["name"] for span in spans}
 
     def below(parent: str | None) -> list[dict[str, Any]]:
         children = [span for span in spans if (span["parent"] if span["parent"] in known else None) == parent]
-        return [_node(span, below(span["id"])) for span in children]
+        return [_node(span, below(span["id"]), names) for span in children]
 
     return below(None)
 
 
-def _node(span: Mapping[str, Any], children: list[dict[str, Any]]) -> dict[str, Any]:
+def _node(span: Mapping[str, Any], children: list[dict[str, Any]], names: Mapping[str, str]) -> dict[str, Any]:
     kept = {name: value for name, value in sorted(span["attributes"].items()) if not _VOLATILE.search(name)}
     node: dict[str, Any] = {"name": span["name"], "kind": span["kind"], "scope": span["scope"], "attributes": kept}
     if span["status"] != "UNSET":
         node["status"] = span["status"]
     if span["events"]:
         node["events"] = span["events"]
+    if span["links"]:
+        node["links"] = [{"to": names.get(to), **told} for to, told in span["links"]]
     if children:
         node["children"] = children
     return node

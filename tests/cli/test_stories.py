@@ -34,7 +34,7 @@ def test_who_asked_and_who_brings() -> None:
     first, second = made("a"), made("d", links=[link("a", "asked_by"), link("b", "executed_by"), link("z", None)])
     tools = [made(one, tool=name, links=[link("a", "asked_by")]) for one, name in (("b", "search"), ("c", "price"))]
     again = made("e", tool="search", links=[link("a", "asked_by")])
-    assert notes(first, second, *tools, again) == ["asks for 2 search, price"]
+    assert notes(first, second, *tools, again) == ["asks 2 search, price"]
     assert notes(second, first, *tools) == ["with search"]
     assert notes(tools[0], first) == []
 

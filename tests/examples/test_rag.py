@@ -72,6 +72,22 @@ def test_ask_about_an_item_that_is_not_sold(running: Demo) -> None:
     assert "404 Client Error" in reply["answer"]
 
 
+def test_advise(running: Demo) -> None:
+    """``/advise`` asks the model twice: for the tools, and with what they gave."""
+    before = len(running.read_ledger()["entries"])
+    status, reply = ask(running, "Is the Wind Vane in stock, and how many days does delivery take?", "/advise")
+    assert status == 200
+    assert "7 pieces of Wind Vane" in reply["answer"] and "delivery_days: 2" in reply["answer"]
+    assert len(running.read_ledger()["entries"]) - before == 2
+
+
+def test_advise_about_an_item_that_is_not_sold(running: Demo) -> None:
+    """The model is told that a tool failed."""
+    status, reply = ask(running, "Is the Space Laser in stock?", "/advise")
+    assert status == 200
+    assert "it failed" in reply["answer"]
+
+
 def test_chat_streams(running: Demo) -> None:
     """``/chat`` sends the text in pieces, then the tokens that the ledger has, then the end."""
     status, text = ask(running, "How long does the Battery Pack run without sun?", "/chat")
@@ -84,7 +100,7 @@ def test_chat_streams(running: Demo) -> None:
     assert text.endswith("data: [DONE]\n\n")
 
 
-@pytest.mark.parametrize("path", ["/ask", "/chat"])
+@pytest.mark.parametrize("path", ["/ask", "/advise", "/chat"])
 def test_a_failing_model_is_a_bad_gateway(running: Demo, path: str) -> None:
     """An error of the model server becomes a 502 that names it."""
     sent = send(running.service_url, Call(path, "Hello? [[error:500]]", expected=502))
@@ -99,9 +115,9 @@ def test_a_request_without_a_question(running: Demo) -> None:
 
 
 def test_demo_calls_and_load(running: Demo) -> None:
-    """The demo's four requests and a small load at concurrency 4 end as expected, and the ledger adds up."""
+    """The demo's requests and a small load at concurrency 4 end as expected, and the ledger adds up."""
     before = running.read_ledger()["totals"].get("", {}).get("requests", 0)
-    sent = running.send(demo_calls(4)) + running.send(load_calls(20, failures=4), concurrency=4)
+    sent = running.send(demo_calls()) + running.send(load_calls(20, failures=4), concurrency=4)
     assert [one.status for one in sent if not one.ok] == []
     assert [one.status for one in sent].count(502) == 5
     # Each failing request is tried twice.
@@ -223,7 +239,7 @@ def test_interrupted_demo_leaves_nothing(tmp_path: Path, number: int, after_s: f
 
 
 def test_the_demo_command(tmp_path: Path) -> None:
-    """The driver as a program: four lines for four requests, a ledger, status 0."""
+    """The driver as a program: a line for each request, a ledger, status 0."""
     done = subprocess.run(
         [sys.executable, str(EXAMPLES / "demo.py"), "--folder", str(tmp_path)],
         capture_output=True,
@@ -234,6 +250,7 @@ def test_the_demo_command(tmp_path: Path) -> None:
     assert [line.split()[1:3] for line in done.stdout.splitlines() if line.startswith("POST")] == [
         ["/ask", "200"],
         ["/ask", "200"],
+        ["/advise", "200"],
         ["/chat", "200"],
         ["/ask", "502"],
     ]

@@ -63,10 +63,11 @@ def answered(ledger: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_every_request_was_answered_as_expected(run):
-    """Two answers, one stream, one failure of the model server."""
+    """Three answers, one stream, one failure of the model server."""
     assert [(one.call.path, one.status) for one in run.sent] == [
         ("/ask", 200),
         ("/ask", 200),
+        ("/advise", 200),
         ("/chat", 200),
         ("/ask", 502),
     ]
@@ -80,11 +81,27 @@ def test_the_whole_tree_is_as_it_was(run):
 def test_each_request_is_one_trace(run):
     """HTTP request, modules, tools, the second endpoint behind a tool, model calls: all in one trace."""
     roots = [span for span in run.spans if span["parent"] is None]
-    assert [span["name"] for span in roots] == ["POST /ask", "POST /ask", "POST /chat", "POST /ask"]
+    assert [span["name"] for span in roots] == [f"POST {one.call.path}" for one in run.sent]
     assert len({span["trace"] for span in roots}) == len(roots)
     assert {span["trace"] for span in run.spans if span["name"] == "GET /stock/{item}"} <= {s["trace"] for s in roots}
     lines = "\n".join(outline(run.trees()))
     assert "    GET /stock/{item}" in lines
+
+
+def test_tool_calls_are_one_story(run):
+    """The model asks, the tools run in threads, the next request brings what they gave: ids and links."""
+    (advised,) = [root for root in run.trees() if root["name"] == "POST /advise"]
+    first, *tools, last = advised["children"]
+    assert [one["name"] for one in tools] == ["execute_tool stock_level", "execute_tool delivery_days"]
+    asked = [(one["links"][0]["to"], one["links"][0]["spanloom.link"]) for one in tools]
+    assert asked == [("chat gpt-4o-mini", "asked_by")] * 2
+    ids = [one["attributes"]["gen_ai.tool.call.id"] for one in tools]
+    brought = {one.get("gen_ai.tool.call.id"): (one["to"], one["spanloom.link"]) for one in last["links"]}
+    assert brought == {
+        None: (first["name"], "asked_by"),
+        ids[0]: ("execute_tool stock_level", "executed_by"),
+        ids[1]: ("execute_tool delivery_days", "executed_by"),
+    }
 
 
 def test_no_span_for_each_streamed_chunk(run):

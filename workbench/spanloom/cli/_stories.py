@@ -32,7 +32,7 @@ class Stories:
         if brought:
             yield f"with {_list(brought)}", "dim"
         if asked:
-            yield f"asks for {_list(asked)}", "dim"
+            yield f"asks {_list(asked)}", "dim"
         yield from _faults(span)
 
 
