@@ -184,8 +184,8 @@ def _read_given(inference: LMCall, result: Any) -> None:
 
 def _asks_for_tools(inference: LMCall, result: Any) -> bool:
     """Programs are given texts and dictionaries; of a typed response its reason tells."""
-    if type(result) is list:
-        return any(type(one) is dict and one.get("tool_calls") for one in cast("list[Any]", result))
+    if isinstance(result, list):
+        return any(bool(field(one, "tool_calls")) for one in cast("list[Any]", result) if not isinstance(one, str))
     return any(reason in _WAITS for reason in inference.finish_reasons or ())
 
 

@@ -275,7 +275,7 @@ class AskedCalls:
         return []
 
     def find(self, scopes: Iterable[Hashable], call_id: str) -> Call | None:
-        """The call of this id in the first scope that has it. Of several, the only one that waits; else none."""
+        """The call of this id in the first scope that has it. Of several, the only one that waits, or is open."""
         oldest = self._clock() - self._max_age_s
         with self._lock:
             for key in scopes:
@@ -283,8 +283,7 @@ class AskedCalls:
                 known = scope.by_id.get(call_id, ()) if scope is not None else ()
                 found = [one for one in known if one.asked_s >= oldest]
                 if found:
-                    open_ = [one for one in found if not one.answered]
-                    return found[0] if len(found) == 1 else open_[0] if len(open_) == 1 else None
+                    return _single(found)
         return None
 
     def answer(self, call: Call) -> None:
@@ -300,6 +299,13 @@ class AskedCalls:
         """What a stored response asked for, where it asked for anything."""
         with self._lock:
             return self._responses.get(response_id)
+
+
+def _single(same: list[Call]) -> Call | None:
+    """Of calls with one id."""
+    waiting = [one for one in same if one.may_begin]
+    unanswered = [one for one in same if not one.answered]
+    return next((some[0] for some in (same, waiting, unanswered) if len(some) == 1), None)
 
 
 def _only(found: list[Call], flow: Hashable) -> Call | None:

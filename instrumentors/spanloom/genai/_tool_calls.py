@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span, SpanContext
 
     from spanloom.genai._client import ClientCall
+    from spanloom.genai._invocation import Invocation
     from spanloom.genai._kinds import ToolExecution
     from spanloom.genai._tool_history import AskedCall, ToolHistory
 
@@ -88,7 +89,7 @@ def remember_tool_calls(call: ClientCall, asked: Iterable[AskedCall]) -> None:
             return  # asked for by the call that made the response
         previous = call.attributes.get(GenAI.REQUEST_PREVIOUS_RESPONSE_ID)
         call.asked = Response(call.span.get_span_context(), call.answer_id, previous, _flow_here())
-    _count(asked_calls().add(call.asked, wanted, _scopes_of_answer(call.span)))
+    _count(asked_calls().add(call.asked, wanted, _scopes_of_answer(call)))
 
 
 def _call_of(one: AskedCall, recording: bool) -> Call:
@@ -200,13 +201,24 @@ def _tell(call: ClientCall, event: str, call_id: str, name: str | None) -> None:
     call.add_event(event, {key: value for key, value in rows.items() if value})
 
 
-def _scopes_of_answer(span: Span) -> list[Hashable]:
-    """The asking span's trace; and where the answer is read: another trace, or a program without any."""
+def _scopes_of_answer(call: ClientCall) -> list[Hashable]:
+    """The asking span's trace, the one where the answer is read, and a program without any around them."""
     here = _trace_here()
-    keys: dict[Hashable, None] = {span.get_span_context().trace_id: None}
-    keys[_own_flow() if here is None else here] = None
+    keys: dict[Hashable, None] = {call.span.get_span_context().trace_id: None}
+    if here is not None:
+        keys[here] = None
+    if here is None or _is_outermost(call):
+        keys[_own_flow()] = None
     keys.pop(0, None)
     return list(keys)
+
+
+def _is_outermost(call: ClientCall) -> bool:
+    """Whether the trace begins with a span of ours here: what comes after it has no span around it."""
+    top: Invocation = call
+    while top.parent is not None:
+        top = top.parent
+    return getattr(top.span, "parent", None) is None
 
 
 def _scopes_here() -> list[Hashable]:
