@@ -48,6 +48,13 @@ class Spanloom:
     # Ours: the texts of an embeddings request, which the registry has no name for; of token ids only their number.
     EMBEDDINGS_INPUT = "spanloom.embeddings.input"
 
+    # Ours: the conventions have id and version of remote agents only (semantic-conventions-genai#242, #322). One of
+    # this process has them as well, and its version is what changes from one deployment to the next.
+    AGENT_ID = "spanloom.agent.id"
+    AGENT_VERSION = "spanloom.agent.version"
+    # Ours: what an agent thought, in its own words: content.
+    AGENT_THOUGHT = "spanloom.agent.thought.text"
+
     # Ours: the place in our code where a fault was caught (attribute of spanloom.internal.errors).
     PLACE = "spanloom.place"
 
@@ -57,6 +64,10 @@ class SpanloomEvent:
 
     # One call of a tool that the provider ran while it made the response.
     SERVER_TOOL_CALL = "spanloom.server_tool_call"
+    # The turns of an agent that is told by hand: what it thought, which tool it chose, what it saw.
+    AGENT_THOUGHT = "spanloom.agent.thought"
+    AGENT_ACTION = "spanloom.agent.action"
+    AGENT_OBSERVATION = "spanloom.agent.observation"
 
 
 class OtherProvider:
