@@ -61,4 +61,6 @@ def _kind(value: Any) -> str:
     if isinstance(value, int):
         # Not content: a number of tokens or a port.
         return repr(value)[:32]
-    return "an empty text" if value == "" else f"a value of type {type(value).__name__}"
+    if isinstance(value, str):
+        return "a text" if value else "an empty text"
+    return f"a value of type {type(value).__name__}"

@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 from spanloom.genai import tolerant
 from spanloom.genai._fields import fields
 from spanloom.genai._messages import Message, input_messages, output_message, tool_definitions
-from spanloom.genai._parts import content_parts, text_part
+from spanloom.genai._parts import text_part
 from spanloom.genai._reasons import finish_reason
 from spanloom.semconv import FinishReason
 from spanloom.trace._check import left_out
@@ -72,22 +72,23 @@ def _message(one: Any, role: str) -> Message | None:
 
 def system_builder(system: Any) -> Build | None:
     """Instructions beside the messages: a text, or parts of text."""
-    kept: Any = list(cast("Iterable[Any]", system)) if isinstance(system, _LISTS) else system
-    return functools.partial(_instructions, kept) if kept else None
+    if system is None:
+        return None
+    kept: list[Any] = list(cast("Iterable[Any]", system)) if isinstance(system, _LISTS) else [system]
+    return functools.partial(_instructions, kept)
 
 
-def _instructions(system: Any) -> list[dict[str, Any]] | None:
-    parts = content_parts(system) if isinstance(system, str) else told_parts(cast("list[Any]", system))
+def _instructions(system: list[Any]) -> list[dict[str, Any]] | None:
     # The conventions have texts only.
-    return [part for part in parts if part["type"] == "text"] or None
+    return [part for part in told_parts(system) if part["type"] == "text"] or None
 
 
 def tools_builder(tools: Any) -> Build | None:
     """The tools that are offered."""
-    if not tools or not isinstance(tools, _LISTS):
+    if not isinstance(tools, _LISTS):
         return None
     kept = list(cast("Iterable[Any]", tools))
-    return lambda: [found for one in kept for found in tolerant(tool_definitions, (), [one])]
+    return lambda: [found for one in kept for found in tolerant(tool_definitions, (), [one])] or None
 
 
 def reasons_of(reasons: Any) -> list[str] | None:

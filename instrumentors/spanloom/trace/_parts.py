@@ -52,16 +52,17 @@ def _answered(one: Any) -> Any:
 
 
 def _server(key: str) -> _Read:
-    """A call of a tool that the provider runs, or what it gave back: ``key`` has its kind and what it says."""
+    """A call of a tool that the provider runs, or what it gave back: below ``key`` are its kind and what it says."""
 
     def read(part: Any) -> Part | None:
-        kind = get(part, "type")
         told = get(part, key)
-        if text_of(told, "type") is None:
-            return {"type": kind}
-        name = text_of(part, "name")
-        named = {"name": (name or text_of(told, "type") or "")[:MAX_NAME]} if key == "server_tool_call" else {}
-        return {"type": kind, "id": text_of(part, "id"), **named, key: told}
+        kind = text_of(told, "type")
+        if kind is None:
+            return None
+        found: Part = {"type": key, "id": text_of(part, "id"), key: told}
+        if key == "server_tool_call":
+            found["name"] = (text_of(part, "name") or kind)[:MAX_NAME]
+        return found
 
     return read
 

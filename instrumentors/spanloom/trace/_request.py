@@ -55,7 +55,7 @@ _KNOWN: Final[dict[str, Write]] = {
 
 
 def write_request(call: Inference, given: Mapping[str, Any]) -> None:
-    """Write what is known. Of what is not, and of a value that does not fit its name, the log tells."""
+    """Write what is known. A name that is not is told in the log; a value that does not fit its name is left out."""
     for name, value in given.items():
         write = _KNOWN.get(name)
         if write is None:

@@ -6,6 +6,7 @@ from typing import Generic, TypeVar
 
 from spanloom.genai import Invocation, current, guarded
 from spanloom.semconv import Error
+from spanloom.trace._check import text_or_none
 
 T = TypeVar("T", bound=Invocation)
 
@@ -57,7 +58,7 @@ class Told(Generic[T]):
         if isinstance(error, BaseException):
             one.fail(error)
         else:
-            one.fail_as(str(error)[:_MAX_KIND] or Error.OTHER, message)
+            one.fail_as((text_or_none("fail(error)", error) or Error.OTHER)[:_MAX_KIND], message)
 
     def _open(self) -> T | None:
         one = self._invocation
