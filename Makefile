@@ -66,12 +66,14 @@ unit: .venv/.done ## All tests, with coverage
 	@.venv/bin/coverage run -m pytest $(PYTEST_ARGS)
 	@.venv/bin/coverage combine --quiet && .venv/bin/coverage report
 
-fuzz: .venv/.done ## 100,000 odd answers to the SDK, without and with the plugin (FUZZ_ARGS="--seed 2")
+fuzz: .venv/.done ## 100,000 odd answers to the SDK, without and with the plugin; tool calls in random order (FUZZ_ARGS="--seed 2")
 	@$(PY) -m tests.no_harm.fuzz $(FUZZ_ARGS)
+	@$(PY) -m tests.tool_calls.fuzz $(FUZZ_ARGS)
 
 soak: .venv/.done ## 100,000 short calls over every kind of end: memory stays flat (SOAK_ARGS="--calls 20000")
 	@$(PY) -m tests.no_harm.soak $(SOAK_ARGS)
 	@$(PY) -m tests.dspy.soak $(SOAK_ARGS)
+	@$(PY) -m tests.tool_calls.soak
 
 format: .venv/.done ## Let ruff format and fix
 	@.venv/bin/ruff format . && .venv/bin/ruff check --fix .

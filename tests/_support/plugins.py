@@ -5,11 +5,12 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Iterator
+from contextvars import ContextVar
 
 import pytest
 from opentelemetry import context as otel
 
-from spanloom.genai import _guard, _registry
+from spanloom.genai import _guard, _registry, _tool_calls
 from tests._support.conformance import problems
 from tests._support.spans import Recorder
 
@@ -37,6 +38,9 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(_guard, "RERAISE", True)
     monkeypatch.setattr(_guard, "_last_logged", {})
     monkeypatch.setattr(_registry, "finishers", ())
+    # Trace ids begin at 1 in each test: the calls of another one's traces are not its own.
+    _tool_calls.asked_calls.cache_clear()
+    monkeypatch.setattr(_tool_calls, "_flow", ContextVar("spanloom-tool-calls", default=None))
     before = otel.get_current()
     yield
     assert otel.get_current() == before, "a context stayed attached"

@@ -43,6 +43,8 @@ OWN_TYPES = {
     Spanloom.AGENT_ID: "string",
     Spanloom.AGENT_VERSION: "string",
     Spanloom.AGENT_THOUGHT: "string",
+    Spanloom.LINK: "string",
+    Spanloom.DROP_REASON: "string",
     Spanloom.PLACE: "string",
     DSpy.MODULE: "string",
     DSpy.MODULE_PATH: "string",

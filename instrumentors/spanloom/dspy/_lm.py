@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, cast
 
 from spanloom.dspy import _attempts, _lm_result, _lm_stream, _transport, _typesafe
@@ -11,11 +11,21 @@ from spanloom.dspy._lm_call import LMCall
 from spanloom.dspy._lm_request import keep_content, keep_typed, read_settings, read_typed, typed_request
 from spanloom.dspy._lm_result import conclude
 from spanloom.dspy._origins import link_back
+from spanloom.dspy._parts import field
 from spanloom.dspy._paths import own
 from spanloom.dspy._providers import Peers, split_model
 from spanloom.dspy._settings import Settings
 from spanloom.dspy._wrap import both
-from spanloom.genai import Target, Telemetry, attempt, inference_is_recorded
+from spanloom.genai import (
+    Target,
+    Telemetry,
+    ToolHistory,
+    attempt,
+    chat_history,
+    inference_is_recorded,
+    parts_history,
+    tell_tool_history,
+)
 from spanloom.semconv import DSpy, Operation
 
 _BELOW = (_lm_result, _attempts, _lm_stream, _transport, _typesafe)
@@ -64,9 +74,17 @@ def _read(inference: LMCall, args: tuple[Any, ...], kwargs: dict[str, Any], merg
     if request is not None:
         # The LM's own settings are no part of it.
         read_typed(inference, request, kwargs)
+        _tell_history(inference, parts_history, field(request, "messages"))
         if inference.captures_content:
             keep_typed(inference, request)
         return
     read_settings(inference, merged)
+    _tell_history(inference, chat_history, kwargs.get("messages"))
     if inference.captures_content:
         keep_content(inference, args, kwargs, merged)
+
+
+def _tell_history(inference: LMCall, read: Callable[[Iterable[Any]], ToolHistory | None], messages: Any) -> None:
+    history = read(cast("Iterable[Any]", messages)) if isinstance(messages, (list, tuple)) else None
+    if history is not None:
+        tell_tool_history(inference, history)

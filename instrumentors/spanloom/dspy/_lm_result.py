@@ -10,10 +10,11 @@ from spanloom.dspy._lm_call import LMCall, current_call
 from spanloom.dspy._messages import output_messages
 from spanloom.dspy._parts import field
 from spanloom.dspy._settings import Settings
-from spanloom.genai import Target, Telemetry, Usage, guarded
+from spanloom.genai import AskedCall, Target, Telemetry, Usage, guarded, remember_tool_calls
 from spanloom.semconv import DSpy, GenAI
 
 _EXECUTION: Final = "dspy.clients.execution"
+_WAITS: Final = ("tool_call", "tool_calls")
 _COUNTS: Final = (
     "input_tokens",
     "output_tokens",
@@ -175,5 +176,21 @@ def conclude(inference: LMCall, result: Any) -> Any:
 
 @guarded("dspy.lm.result")
 def _read_given(inference: LMCall, result: Any) -> None:
+    if inference.recording and _asks_for_tools(inference, result):
+        remember_tool_calls(inference, _asked_in(result))
     if inference.captures_content and not inference.output_content:
         inference.output_content = {GenAI.OUTPUT_MESSAGES: lambda: output_messages(result)}
+
+
+def _asks_for_tools(inference: LMCall, result: Any) -> bool:
+    """Programs are given texts and dictionaries; of a typed response its reason tells."""
+    if type(result) is list:
+        return any(type(one) is dict and one.get("tool_calls") for one in cast("list[Any]", result))
+    return any(reason in _WAITS for reason in inference.finish_reasons or ())
+
+
+def _asked_in(result: Any) -> Iterator[AskedCall]:
+    for choice, message in enumerate(output_messages(result) or ()):
+        for part in message["parts"]:
+            if part["type"] == "tool_call" and part["id"] and part["name"]:
+                yield AskedCall(part["id"], part["name"], part["arguments"], choice)

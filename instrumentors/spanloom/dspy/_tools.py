@@ -16,8 +16,18 @@ from spanloom.dspy._origins import link_back
 from spanloom.dspy._paths import own
 from spanloom.dspy._settings import Settings
 from spanloom.dspy._wrap import both
-from spanloom.genai import Target, Telemetry, ToolExecution, enclosing_agent, guard, guarded, is_suppressed
-from spanloom.semconv import GenAI
+from spanloom.genai import (
+    Target,
+    Telemetry,
+    ToolExecution,
+    any_tool_call,
+    default_of,
+    enclosing_agent,
+    guard,
+    guarded,
+    is_suppressed,
+    match_tool_call,
+)
 
 _TOOL = "dspy.adapters.types.tool"
 # What an agent uses to say that it is done is not a tool of the user's.
@@ -61,8 +71,8 @@ def execution_of(telemetry: Telemetry, call: Call, function: object, arguments: 
     if execution.parent is None:
         link_back(execution)
     execution.function = function
-    if call.id is not None:
-        execution.attributes[GenAI.TOOL_CALL_ID] = call.id
+    if call.id is not None or any_tool_call():
+        match_tool_call(execution, lambda: arguments, functools.partial(default_of, function), call.id)
     if execution.captures_content:
         execution.arguments = lambda: arguments
     return execution

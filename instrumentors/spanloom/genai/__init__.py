@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from spanloom.genai._arguments import arguments_of, default_of, named_arguments
     from spanloom.genai._calls import Embeddings, Inference, ModelCall
     from spanloom.genai._capture import content
     from spanloom.genai._client import ClientCall, Endpoint, FetchResponse, Retrieval
@@ -25,10 +26,18 @@ if TYPE_CHECKING:
     from spanloom.genai._shared import SharedTelemetry
     from spanloom.genai._stream import StreamWatch
     from spanloom.genai._telemetry import Telemetry
+    from spanloom.genai._tool_calls import (
+        any_tool_call,
+        match_tool_call,
+        remember_tool_calls,
+        tell_tool_history,
+    )
+    from spanloom.genai._tool_history import AskedCall, ToolHistory, calls_of, chat_history, parts_history
     from spanloom.genai._usage import Peer, Usage
 
 __all__ = [
     "Agent",
+    "AskedCall",
     "ClientCall",
     "Embeddings",
     "Endpoint",
@@ -47,12 +56,18 @@ __all__ = [
     "Target",
     "Telemetry",
     "ToolExecution",
+    "ToolHistory",
     "Usage",
     "Workflow",
+    "any_tool_call",
+    "arguments_of",
     "as_text",
     "attempt",
+    "calls_of",
+    "chat_history",
     "content",
     "current",
+    "default_of",
     "domains_above",
     "enclosing_agent",
     "error_type",
@@ -62,13 +77,19 @@ __all__ = [
     "inference_is_recorded",
     "is_suppressed",
     "json_text",
+    "match_tool_call",
+    "named_arguments",
+    "parts_history",
     "providers_of",
     "quiet",
+    "remember_tool_calls",
+    "tell_tool_history",
     "tolerant",
 ]
 
 _HOMES = {
     "Agent": "_kinds",
+    "AskedCall": "_tool_history",
     "ClientCall": "_client",
     "Embeddings": "_calls",
     "Endpoint": "_client",
@@ -87,12 +108,18 @@ _HOMES = {
     "Target": "_patch",
     "Telemetry": "_telemetry",
     "ToolExecution": "_kinds",
+    "ToolHistory": "_tool_history",
     "Usage": "_usage",
     "Workflow": "_kinds",
+    "any_tool_call": "_tool_calls",
+    "arguments_of": "_arguments",
     "as_text": "_content",
     "attempt": "_guard",
+    "calls_of": "_tool_history",
+    "chat_history": "_tool_history",
     "content": "_capture",
     "current": "_context",
+    "default_of": "_arguments",
     "domains_above": "_hosts",
     "enclosing_agent": "_kinds",
     "error_type": "_invocation",
@@ -102,8 +129,13 @@ _HOMES = {
     "inference_is_recorded": "_context",
     "is_suppressed": "_context",
     "json_text": "_content",
+    "match_tool_call": "_tool_calls",
+    "named_arguments": "_arguments",
+    "parts_history": "_tool_history",
     "providers_of": "_hosts",
     "quiet": "_context",
+    "remember_tool_calls": "_tool_calls",
+    "tell_tool_history": "_tool_calls",
     "tolerant": "_guard",
 }
 

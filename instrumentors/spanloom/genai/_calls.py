@@ -69,6 +69,11 @@ class ModelCall(ClientCall):
         details = {} if model is None else {GenAI.REQUEST_MODEL: model}
         super().__init__(telemetry, operation, span_name(operation, model), peer, details, owner)
 
+    @property
+    def answer_id(self) -> str | None:
+        """``gen_ai.response.id``."""
+        return self.response_id
+
     def add_cost(self, usd: float) -> None:
         """Count this amount (USD) towards the spans above; for finishers."""
         if not math.isfinite(usd):

@@ -16,6 +16,7 @@ from spanloom.genai._usage import Peer
 from spanloom.semconv import Error, GenAI, Operation, Server, span_name
 
 if TYPE_CHECKING:
+    from spanloom.genai._pending import Response
     from spanloom.genai._telemetry import Telemetry
 
 
@@ -25,6 +26,7 @@ class ClientCall(Invocation):
     __slots__ = (
         "_identity",
         "_metric_attributes",
+        "asked",
         "input_content",
         "operation",
         "output_content",
@@ -51,6 +53,8 @@ class ClientCall(Invocation):
         self.output_content: Mapping[str, Content] = {}
         # True where the trace context may travel with the request: never to a model provider, unless the user says so.
         self.propagates = False
+        # The tool calls that its answer asks for.
+        self.asked: Response | None = None
         self._metric_attributes: dict[str, Any] | None = None
         identity: dict[str, Any] = {}
         if operation is not None:
@@ -70,6 +74,11 @@ class ClientCall(Invocation):
     def provider(self) -> str | None:
         """``gen_ai.provider.name``."""
         return self.peer.provider
+
+    @property
+    def answer_id(self) -> str | None:
+        """``gen_ai.response.id``, where the answer has one."""
+        return None
 
     @property
     def server_address(self) -> str | None:
@@ -161,6 +170,11 @@ class FetchResponse(ClientCall):
         self.status: str | None = None
         details = {GenAI.RESPONSE_ID: response_id}
         super().__init__(telemetry, Operation.FETCH_RESPONSE, Operation.FETCH_RESPONSE, peer, details, owner)
+
+    @property
+    def answer_id(self) -> str | None:
+        """The response that is fetched."""
+        return self._identity.get(GenAI.RESPONSE_ID)
 
     def _add_final(self, attributes: dict[str, Any]) -> None:
         rows = (

@@ -12,6 +12,7 @@ from spanloom.genai._totals import Contribution
 from spanloom.semconv import Error, GenAI, Operation, span_name
 
 if TYPE_CHECKING:
+    from spanloom.genai._pending import Call
     from spanloom.genai._telemetry import Telemetry
 
 
@@ -24,7 +25,7 @@ class ToolExecution(Invocation):
     ``function`` is what runs, where that is known: a recorder of that very function then steps aside.
     """
 
-    __slots__ = ("arguments", "function", "result", "tool_name", "tool_type")
+    __slots__ = ("arguments", "asked", "function", "result", "tool_name", "tool_type")
 
     def __init__(
         self, telemetry: Telemetry, name: str, tool_type: str = "function", description: str | None = None
@@ -33,6 +34,8 @@ class ToolExecution(Invocation):
         self.tool_name = name = encodable(name)
         self.tool_type = tool_type
         self.function: object = None
+        # The model's call that this is the execution of.
+        self.asked: Call | None = None
         self.arguments: Content | None = None
         self.result: Content | None = None
         at_start = {GenAI.OPERATION_NAME: Operation.EXECUTE_TOOL, GenAI.TOOL_NAME: name, GenAI.TOOL_TYPE: tool_type}
@@ -44,6 +47,8 @@ class ToolExecution(Invocation):
             self.attributes[GenAI.TOOL_DESCRIPTION] = description
 
     def _finish(self) -> None:
+        if self.asked is not None:
+            self.asked.end(failed=self.error_type is not None)
         if self.around is not None:
             self.around.add(_ONE_TOOL_CALL)
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from spanloom.genai import Inference
+from spanloom.genai import AskedCall, Inference, calls_of, remember_tool_calls
 from spanloom.genai._fields import Fields, fields, get, is_index, items_of, text_of
 from spanloom.genai._messages import output_message
 from spanloom.genai._parts import Part, content_parts, decoded, described, text_part
@@ -26,8 +26,8 @@ class Room:
 
     __slots__ = ("left",)
 
-    def __init__(self) -> None:
-        self.left = _MAX_CHARS
+    def __init__(self, is_kept: bool = True) -> None:
+        self.left = _MAX_CHARS if is_kept else 0
 
     def add(self, pieces: list[str], piece: Any) -> None:
         """Keep a piece of text; what is no text is none."""
@@ -52,7 +52,8 @@ class ChatRead:
         self._with_content = call.captures_content
         self._usage: Any = None
         self._has_head = False
-        self._room = Room()
+        # Of what nobody keeps only the tools that it asks for are known.
+        self._room = Room(call.recording)
 
     def take(self, chunk: Any) -> None:
         """Take what is new in a chunk."""
@@ -68,10 +69,10 @@ class ChatRead:
             if told["finish_reason"] is not None or fields["usage"] is not None or not self._has_head:
                 return False
             known = self._choices[told["index"]]
-            if not self._with_content:
-                return True
             delta = told["delta"]
             given = delta.__dict__
+            if not self._with_content:
+                return given["tool_calls"] is None
             text = given["content"]
             if (
                 type(text) is not str
@@ -98,9 +99,13 @@ class ChatRead:
             read_head(self._call, chunk)
         for position, choice in enumerate(choices):
             index = get(choice, "index")
-            known = self._choice(index if is_index(index) else position)
+            place = index if is_index(index) else position
+            known = self._choice(place)
             if known is not None:
                 known.take(choice)
+                if known.finish_reason is not None:
+                    # Now: they may be executed before the stream is closed.
+                    remember_tool_calls(self._call, known.new_calls(place))
         # Azure's first chunk has neither choices nor an id.
         self._has_head = bool(self._choices)
 
@@ -112,8 +117,10 @@ class ChatRead:
 
     def seal(self, whole: bool) -> None:
         """Write what was read. A choice whose end never came is an ``error``, as the conventions have it."""
-        del whole
         call = self._call
+        if whole:
+            for place, one in self._choices.items():
+                remember_tool_calls(call, one.new_calls(place))
         call.usage = usage_of(self._usage) or call.usage
         choices = [self._choices[index] for index in sorted(self._choices)]
         call.finish_reasons = [one.finish_reason or FinishReason.ERROR for one in choices] or [FinishReason.ERROR]
@@ -139,7 +146,17 @@ def _usage_in(chunk: Any, choices: Sequence[Any]) -> Any:
 class _Choice:
     """One choice of a streamed answer."""
 
-    __slots__ = ("_audio", "_calls", "_reasoning", "_refusal", "_room", "_with_content", "finish_reason", "texts")
+    __slots__ = (
+        "_audio",
+        "_calls",
+        "_calls_are_told",
+        "_reasoning",
+        "_refusal",
+        "_room",
+        "_with_content",
+        "finish_reason",
+        "texts",
+    )
 
     def __init__(self, room: Room, with_content: bool) -> None:
         self.finish_reason: str | None = None
@@ -150,14 +167,26 @@ class _Choice:
         self._audio: _Audio | None = None
         self._room = room
         self._with_content = with_content
+        self._calls_are_told = False
 
     def take(self, choice: Any) -> None:
         told = fields(choice)
         reason, delta = told.get("finish_reason"), told.get("delta")
         if reason is not None:
             self.finish_reason = finish_reason(reason) or self.finish_reason
-        if self._with_content and delta is not None:
+        if delta is None:
+            return
+        if self._with_content:
             self._take_delta(fields(delta))
+        else:
+            self._take_rest(get(delta, "tool_calls"), None, None)
+
+    def new_calls(self, place: int) -> Iterator[AskedCall]:
+        """The tool calls that this choice asks for, once."""
+        if self._calls is None or self._calls_are_told:
+            return iter(())
+        self._calls_are_told = True
+        return calls_of(self._calls.whole()["tool_calls"], place)
 
     def _take_delta(self, told: Fields) -> None:
         content = told.get("content")
@@ -214,10 +243,10 @@ class _Calls:
             told = fields(call)
             known = self._one(told.get("index"), told.get("id") or None)
             if known is not None:
-                known.take(fields(told.get("function") or told.get("custom")), self._room)
+                known.take(told, self._room)
         if legacy is not None:
             self._legacy = self._legacy or _Call(None)
-            self._legacy.take(fields(legacy), self._room)
+            self._legacy.take_piece(fields(legacy), self._room)
 
     def _one(self, index: Any, call_id: Any) -> _Call | None:
         """The call a piece belongs to. Gemini numbers none of them, others all 0: then a new id begins a new call."""
@@ -235,7 +264,7 @@ class _Calls:
 
     def whole(self) -> dict[str, Any]:
         """As they would stand in an answer that is not streamed."""
-        found: dict[str, Any] = {"tool_calls": [{"id": one.id, "function": one.whole()} for one in self._made]}
+        found: dict[str, Any] = {"tool_calls": [{"id": one.id, one.kind: one.whole()} for one in self._made]}
         if self._legacy is not None:
             found["function_call"] = self._legacy.whole()
         return found
@@ -244,10 +273,11 @@ class _Calls:
 class _Call:
     """One tool call."""
 
-    __slots__ = ("_arguments", "_name", "id")
+    __slots__ = ("_arguments", "_name", "id", "kind")
 
     def __init__(self, call_id: Any) -> None:
         self.id = call_id
+        self.kind = "function"
         self._name: Any = None
         self._arguments: list[str] = []
 
@@ -258,11 +288,19 @@ class _Call:
         return call_id is None or call_id == self.id
 
     def take(self, told: Fields, room: Room) -> None:
+        custom = told.get("custom")
+        if custom is not None:
+            self.kind = "custom"
+        self.take_piece(fields(told.get("function") or custom), room)
+
+    def take_piece(self, told: Fields, room: Room) -> None:
+        """The piece itself."""
         self._name = self._name or told.get("name")
         room.add(self._arguments, told.get("arguments") or told.get("input"))
 
     def whole(self) -> dict[str, Any]:
-        return {"name": self._name, "arguments": "".join(self._arguments)}
+        said = "".join(self._arguments)
+        return {"name": self._name, "arguments" if self.kind == "function" else "input": said}
 
 
 class _Audio:

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, cast
 
-from spanloom.genai import Embeddings, FetchResponse, Inference
+from spanloom.genai import Embeddings, FetchResponse, Inference, attempt
 from spanloom.genai._fields import get, text_of
 from spanloom.genai._messages import input_messages, tool_definitions
 from spanloom.genai._parameters import (
@@ -24,6 +24,7 @@ from spanloom.genai._parameters import (
 )
 from spanloom.genai._parts import part_of, text_part
 from spanloom.openai import _items
+from spanloom.openai._tool_calls import tell_chat_history, tell_responses_history
 from spanloom.semconv import ApiType, GenAI, OpenAI, OutputType, Spanloom
 
 _Builders = dict[str, Callable[[], Any]]
@@ -36,6 +37,7 @@ def read_chat(call: Inference, kwargs: Mapping[str, Any]) -> None:
     attributes = call.attributes
     attributes[OpenAI.API_TYPE] = ApiType.CHAT_COMPLETIONS
     _write(attributes, _CHAT, kwargs)
+    attempt("openai.tool_history", tell_chat_history, call, kwargs.get("messages"))
     if call.captures_content:
         call.input_content = chat_content(kwargs.get("messages"), kwargs.get("tools"), kwargs.get("functions"))
 
@@ -45,6 +47,7 @@ def read_responses(call: Inference, kwargs: Mapping[str, Any]) -> None:
     attributes = call.attributes
     attributes[OpenAI.API_TYPE] = ApiType.RESPONSES
     _write(attributes, _RESPONSES, kwargs)
+    attempt("openai.tool_history", tell_responses_history, call, kwargs)
     if call.captures_content:
         call.input_content = {
             **responses_content(kwargs.get("input"), kwargs.get("instructions"), kwargs.get("tools")),

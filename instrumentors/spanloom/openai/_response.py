@@ -6,13 +6,14 @@ import functools
 from collections.abc import Sequence
 from typing import Any, Final
 
-from spanloom.genai import Embeddings, FetchResponse, Inference, ModelCall, Usage
+from spanloom.genai import Embeddings, FetchResponse, Inference, ModelCall, Usage, remember_tool_calls
 from spanloom.genai._fields import get, items_of, text_of
 from spanloom.genai._messages import output_message, tool_definitions
 from spanloom.genai._parts import text_part
 from spanloom.genai._reasons import MAX_REASON, finish_reason
 from spanloom.openai import _items
 from spanloom.openai._server_tools import tell_server_tools
+from spanloom.openai._tool_calls import call_in, calls_in
 from spanloom.openai._usage import usage_of
 from spanloom.semconv import Error, FinishReason, GenAI, OpenAI, ResponseStatus
 
@@ -35,6 +36,7 @@ def read_chat_answer(call: Inference, response: Any) -> None:
     choices = items_of(response, "choices")
     if choices:
         call.finish_reasons = [finish_reason(get(choice, "finish_reason")) or FinishReason.ERROR for choice in choices]
+        remember_tool_calls(call, calls_in(choices))
         if call.captures_content:
             call.output_content = {GenAI.OUTPUT_MESSAGES: functools.partial(_chat_messages, choices)}
 
@@ -47,7 +49,7 @@ def read_responses_answer(call: Inference, response: Any) -> None:
     """Write a whole response onto the call, or what is known of one that is still being made."""
     read_responses_end(call, response)
     output = items_of(response, "output")
-    tell_server_tools(call, output)
+    tell_tools(call, output)
     if output and call.captures_content:
         call.output_content = {GenAI.OUTPUT_MESSAGES: lambda: [_items.output_message(output)]}
 
@@ -80,7 +82,7 @@ def read_embeddings_answer(call: Embeddings, response: Any) -> None:
 def read_fetched(call: FetchResponse, response: Any) -> None:
     """Write a stored response onto the call that fetched it. Its tokens were counted when it was made."""
     read_fetched_end(call, response)
-    tell_server_tools(call, items_of(response, "output"))
+    tell_tools(call, items_of(response, "output"))
     if call.captures_content:
         call.output_content = {
             GenAI.OUTPUT_MESSAGES: functools.partial(_fetched_messages, items_of(response, "output")),
@@ -99,6 +101,12 @@ def read_fetched_end(call: FetchResponse, response: Any) -> None:
     if reason is not None:
         call.finish_reasons = [reason]
     _read_tier(call.attributes, response)
+
+
+def tell_tools(call: Inference | FetchResponse, items: Sequence[Any]) -> None:
+    """What these items tell of tools: those that the provider ran, and those that the model asks for."""
+    tell_server_tools(call, items)
+    remember_tool_calls(call, [one for item in items if (one := call_in(item)) is not None])
 
 
 def _fetched_messages(output: Sequence[Any]) -> list[dict[str, Any]] | None:

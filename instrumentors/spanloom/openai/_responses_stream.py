@@ -20,8 +20,8 @@ from spanloom.openai._response import (
     read_fetched_end,
     read_head,
     read_responses_end,
+    tell_tools,
 )
-from spanloom.openai._server_tools import tell_server_tool
 from spanloom.semconv import Error, FinishReason, GenAI
 
 _MAX_ITEMS: Final = 1024
@@ -136,7 +136,7 @@ class ResponsesRead:
     def _tell(self, place: int, item: Any) -> None:
         if place not in self._told and len(self._told) < _MAX_ITEMS:
             self._told.add(place)
-            tell_server_tool(self._call, item)
+            tell_tools(self._call, (item,))
 
     def take_error(self, event: Any) -> None:
         """The server gives up. OpenAI's event is the error itself; others wrap one."""

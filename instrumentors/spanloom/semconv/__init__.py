@@ -10,7 +10,16 @@ from __future__ import annotations
 from spanloom.semconv import _extensions as extensions
 from spanloom.semconv import _metrics as metrics
 from spanloom.semconv import _names as names
-from spanloom.semconv._extensions import DSpy, DSpyEvent, DSpySpan, HTTPServer, OtherProvider, Spanloom, SpanloomEvent
+from spanloom.semconv._extensions import (
+    DSpy,
+    DSpyEvent,
+    DSpySpan,
+    HTTPServer,
+    Link,
+    OtherProvider,
+    Spanloom,
+    SpanloomEvent,
+)
 from spanloom.semconv._names import (
     SCHEMA_URL,
     ApiType,
@@ -54,6 +63,7 @@ __all__ = [
     "GenAI",
     "HTTPServer",
     "JsonRpc",
+    "Link",
     "Mcp",
     "MetricSpec",
     "Modality",

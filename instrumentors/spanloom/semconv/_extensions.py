@@ -55,6 +55,11 @@ class Spanloom:
     # Ours: what an agent thought, in its own words: content.
     AGENT_THOUGHT = "spanloom.agent.thought.text"
 
+    # Ours, of links: what the span that is linked to is to this one (``Link``).
+    LINK = "spanloom.link"
+    # Ours: why something was let go before its time: "full" or "expired".
+    DROP_REASON = "spanloom.drop.reason"
+
     # Ours: the place in our code where a fault was caught (attribute of spanloom.internal.errors).
     PLACE = "spanloom.place"
 
@@ -68,6 +73,18 @@ class SpanloomEvent:
     AGENT_THOUGHT = "spanloom.agent.thought"
     AGENT_ACTION = "spanloom.agent.action"
     AGENT_OBSERVATION = "spanloom.agent.observation"
+    # A request has a tool call of the model's without its answer; and an answer to a call that nobody asked for.
+    TOOL_UNANSWERED = "spanloom.tool.unanswered"
+    TOOL_UNASKED = "spanloom.tool.unasked"
+
+
+class Link:
+    """Values of ``spanloom.link``: what the other span has done."""
+
+    # The inference whose answer asks for this tool call, or for those that this request answers.
+    ASKED_BY = "asked_by"
+    # The execution of a tool whose result this request brings to the model.
+    EXECUTED_BY = "executed_by"
 
 
 class OtherProvider:

@@ -4,7 +4,13 @@
 
 from __future__ import annotations
 
-from spanloom.semconv._own_metrics import EXTENSIONS, INTERNAL_ERRORS, OPERATION_COST, UNPRICED_OPERATIONS
+from spanloom.semconv._own_metrics import (
+    EXTENSIONS,
+    INTERNAL_ERRORS,
+    OPERATION_COST,
+    TOOL_CALLS_DROPPED,
+    UNPRICED_OPERATIONS,
+)
 from spanloom.semconv._spec import Level, MetricSpec
 
 __all__ = [
@@ -30,6 +36,7 @@ __all__ = [
     "TIME_PER_OUTPUT_CHUNK",
     "TIME_TO_FIRST_CHUNK",
     "TOKEN_USAGE",
+    "TOOL_CALLS_DROPPED",
     "TOOL_DURATION",
     "UNPRICED_OPERATIONS",
     "WORKFLOW_DURATION",

@@ -136,6 +136,20 @@ _TABLE = (
         "Plain functions to record as tool calls: `module:function`, `module:Class.method`, comma separated.",
     ),
     Option(
+        "SPANLOOM_TOOL_CALLS_MAX",
+        "integer",
+        "1024",
+        "Tool calls of models that are remembered for their execution, in one trace; 16 times as many in the process.",
+        unit="calls",
+    ),
+    Option(
+        "SPANLOOM_TOOL_CALLS_MAX_AGE_S",
+        "integer",
+        "600",
+        "How long a tool call is remembered.",
+        unit="seconds",
+    ),
+    Option(
         "SPANLOOM_RECORD",
         "text",
         ".spanloom",

@@ -42,5 +42,12 @@ UNPRICED_OPERATIONS = MetricSpec(
     "Model calls whose cost nobody can know.",
     attributes={**_CALL, Spanloom.COST_STATUS: "required"},
 )
+TOOL_CALLS_DROPPED = MetricSpec(
+    "spanloom.tool.calls.dropped",
+    "{call}",
+    "counter",
+    "Tool calls of models that were forgotten before they were answered.",
+    attributes={Spanloom.DROP_REASON: "required"},
+)
 
-EXTENSIONS = (OPERATION_COST, INTERNAL_ERRORS, UNPRICED_OPERATIONS)
+EXTENSIONS = (OPERATION_COST, INTERNAL_ERRORS, UNPRICED_OPERATIONS, TOOL_CALLS_DROPPED)

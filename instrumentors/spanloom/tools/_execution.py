@@ -9,7 +9,19 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
-from spanloom.genai import Telemetry, ToolExecution, current, guard, guarded, is_suppressed
+from spanloom.genai import (
+    Telemetry,
+    ToolExecution,
+    any_tool_call,
+    arguments_of,
+    current,
+    default_of,
+    guard,
+    guarded,
+    is_suppressed,
+    match_tool_call,
+    named_arguments,
+)
 
 TelemetrySource = Callable[[], Telemetry]
 # On every recording function, so that none is recorded twice.
@@ -165,6 +177,9 @@ def _begin(
     if not telemetry.enabled or is_suppressed() or _is_recorded(function, info.name, telemetry):
         return None
     execution = ToolExecution(telemetry, info.name, info.tool_type, info.description)
+    if any_tool_call():
+        given = functools.partial(named_arguments, function, args, kwargs)
+        match_tool_call(execution, given, functools.partial(default_of, function))
     if execution.captures_content:
         execution.arguments = lambda: arguments_of(function, args, kwargs)
     return execution
@@ -183,17 +198,3 @@ def _conclude(execution: ToolExecution, result: Any) -> None:
         if execution.captures_content:
             execution.result = lambda: result
     execution.stop()
-
-
-def arguments_of(
-    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> dict[str, Any] | None:
-    """Arguments by parameter name; ``self`` and ``cls`` are not arguments of a tool.
-
-    ``None`` where they do not fit, or where nobody knows the parameters: the call itself then tells.
-    """
-    try:
-        bound = inspect.signature(function).bind(*args, **kwargs).arguments
-    except (TypeError, ValueError):
-        return None
-    return {name: value for name, value in bound.items() if name not in ("self", "cls")}

@@ -1,0 +1,247 @@
+"""The request that brings the results: links to who asked and to what was executed; calls without answers."""
+
+from __future__ import annotations
+
+import contextlib
+
+import openai
+import pytest
+from pydantic import BaseModel
+
+from spanloom.tools import tool
+from tests.openai._canned import chat
+from tests.tool_calls._script import (
+    MODEL,
+    USER,
+    answer,
+    app,
+    asked,
+    asking,
+    call_item,
+    events,
+    items,
+    links,
+    output_item,
+    said,
+    scripted,
+)
+
+pytestmark = pytest.mark.usefixtures("plugins")
+A, B = asked("a_1234567", q="x"), asked("b_1234567", q="y")
+A_ID, B_ID = A["id"], B["id"]
+UNANSWERED, UNASKED = "spanloom.tool.unanswered", "spanloom.tool.unasked"
+
+
+@tool
+def search(q: str) -> str:
+    """Finds."""
+    return q
+
+
+def create(client, *messages, **more):
+    return client.chat.completions.create(model=MODEL, messages=[USER, *messages], **more)
+
+
+def respond(client, given, **more):
+    return client.responses.create(model=MODEL, input=given, **more)
+
+
+# Chat.
+
+
+def test_a_whole_loop(recorder):
+    """Who asked once, each execution with its id."""
+    client = scripted(asking(A, B), chat())
+    message = create(client).choices[0].message
+    search("x")
+    create(client, message, answer(A_ID), answer(B_ID))
+    assert links(recorder.spans[-1]) == [(1, "asked_by", None), (2, "executed_by", A_ID)]
+    assert events(recorder.spans[-1]) == []
+
+
+def test_only_what_is_new_to_the_model(recorder):
+    """A history is sent again and again; the same request twice has its links twice."""
+    client = scripted(asking(A), asking(B), chat(), chat())
+    create(client)
+    search("x")
+    first = [said([A]), answer(A_ID)]
+    create(client, *first)
+    search("y")
+    create(client, *first, said([B]), answer(B_ID))
+    create(client, *first, said([B]), answer(B_ID))
+    assert [links(span) for span in recorder.spans[2:]] == [
+        [(1, "asked_by", None), (2, "executed_by", A_ID)],
+        [(3, "asked_by", B_ID)],
+        [(3, "asked_by", None), (4, "executed_by", B_ID)],
+        [(3, "asked_by", None), (4, "executed_by", B_ID)],
+    ]
+
+
+def test_a_conversation_that_goes_on_in_another_request(recorder):
+    """By its id, in whichever trace."""
+    client = scripted(asking(A), chat())
+    for messages in ((), (said([A]), answer(A_ID))):
+        with app(recorder).start_as_current_span("request"):
+            create(client, *messages)
+    assert links(recorder.spans[3]) == [(2, "asked_by", None)]
+
+
+def test_an_id_that_is_only_a_number_is_of_its_own_conversation(recorder):
+    """Some servers count the calls of each answer."""
+    call = asked("call_0", q="x")
+    client = scripted(asking(call), chat())
+    for messages in ((), (said([call]), answer("call_0"))):
+        with app(recorder).start_as_current_span("request"):
+            create(client, *messages)
+    assert links(recorder.spans[3]) == []
+
+
+def test_a_call_without_its_answer(recorder):
+    """Told with its name, on the request that lacks it."""
+    client = scripted(asking(A, B), chat())
+    create(client)
+    create(client, said([A, B]), answer(B_ID))
+    assert events(recorder.spans[-1]) == [(UNANSWERED, A_ID, "search")]
+
+
+def test_an_answer_to_nothing(recorder):
+    """The history has no such call."""
+    create(scripted(chat()), said([A]), answer(A_ID), answer("unknown_1"))
+    assert events(recorder.span) == [(UNASKED, "unknown_1", None)]
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [],
+        [{"role": "assistant", "content": "Hello."}],
+        [said([A]), answer(A_ID)],
+        [said([A, B]), answer(B_ID), answer(A_ID)],
+        [said([A]), answer(A_ID), said([A]), answer(A_ID)],
+        [{"role": "function", "name": "search", "content": "x"}],
+        [{"role": "tool", "content": "x"}, {"role": "tool", "tool_call_id": 7, "content": "x"}],
+        [{"role": "assistant", "tool_calls": [None, {}, {"id": 1}, {"id": "x", "function": {}}]}],
+        [{"role": "assistant", "tool_calls": "none"}],
+    ],
+)
+def test_nothing_to_tell(messages, recorder):
+    """Whole histories, older forms, odd ones."""
+    with contextlib.suppress(openai.BadRequestError):
+        create(scripted(chat()), *messages)
+    assert (events(recorder.span), links(recorder.span)) == ([], [])
+
+
+def test_messages_as_objects(recorder):
+    """The SDK's own, and anybody's."""
+
+    class Answer(BaseModel):
+        role: str
+        tool_call_id: str
+        content: str
+
+    client = scripted(asking(A), chat())
+    message = create(client).choices[0].message
+    create(client, message, Answer(**answer(A_ID)))
+    assert links(recorder.spans[-1]) == [(1, "asked_by", None)]
+
+
+def test_a_generator_of_messages_is_not_read(recorder):
+    """It is the caller's."""
+    client = scripted(chat())
+    client.chat.completions.create(model=MODEL, messages=(one for one in [USER, answer("unknown_1")]))
+    assert client._client._transport is not None
+    assert events(recorder.span) in ([], [(UNASKED, "unknown_1", None)])
+
+
+def test_many_calls_without_answers_have_a_limit(recorder):
+    """A span keeps 128 events."""
+    create(scripted(chat()), said([asked(f"many_{number:06}") for number in range(500)]))
+    assert len(events(recorder.span)) == 32
+
+
+# Responses.
+
+
+def test_a_stored_response(recorder):
+    """Named as the previous one: its calls are the server's, and known here."""
+    client = scripted(items("resp_1", call_item(A_ID, q="x"), call_item(B_ID, q="y")), items("resp_2"))
+    respond(client, "Which one?")
+    search("x")
+    respond(client, [output_item(A_ID)], previous_response_id="resp_1")
+    last = recorder.spans[-1]
+    assert links(last) == [(1, "asked_by", None), (2, "executed_by", A_ID)]
+    assert events(last) == [(UNANSWERED, B_ID, "search")]
+
+
+def test_a_stored_response_and_a_text(recorder):
+    """Who does not answer at all."""
+    client = scripted(items("resp_1", call_item(A_ID, q="x")), items("resp_2"))
+    respond(client, "Which one?")
+    respond(client, "Never mind.", previous_response_id="resp_1")
+    assert events(recorder.spans[-1]) == [(UNANSWERED, A_ID, "search")]
+
+
+def test_items_in_the_input(recorder):
+    """The whole conversation is sent."""
+    client = scripted(items("resp_1", call_item(A_ID, q="x"), call_item(B_ID, q="y")), items("resp_2"))
+    output = respond(client, "Which one?").output
+    search("y")
+    respond(client, [USER, *output, output_item(B_ID), output_item("unknown_1")])
+    last = recorder.spans[-1]
+    assert links(last) == [(1, "asked_by", None), (2, "executed_by", B_ID)]
+    assert events(last) == [(UNANSWERED, A_ID, "search"), (UNASKED, "unknown_1", None)]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"previous_response_id": "resp_0"}, {"conversation": "conv_1"}],
+)
+def test_what_the_server_knows_is_not_judged(more, recorder):
+    """An answer to a call that may stand in what is stored."""
+    respond(scripted(items("resp_1")), [output_item("unknown_1")], **more)
+    assert events(recorder.span) == []
+
+
+def test_an_answer_to_nothing_in_a_chain_that_is_known(recorder):
+    """From its first response on; of a longer one the beginning may have asked."""
+    client = scripted(items("resp_1", call_item(A_ID)), items("resp_2", call_item(B_ID)), items("resp_3"))
+    respond(client, "Which one?")
+    respond(client, [output_item(A_ID), output_item("unknown_1")], previous_response_id="resp_1")
+    respond(client, [output_item(B_ID), output_item("unknown_2")], previous_response_id="resp_2")
+    assert events(recorder.spans[1]) == [(UNASKED, "unknown_1", None)]
+    assert events(recorder.spans[2]) == []
+
+
+def test_tools_of_other_kinds(recorder):
+    """Shells, patches and custom tools are answered by their call id, too."""
+    patch = {"type": "apply_patch_call", "id": "p", "call_id": "patch_0001", "operation": {"type": "delete_file"}}
+    custom = {"type": "custom_tool_call", "id": "c", "call_id": "custom_001", "name": "search", "input": "x"}
+    client = scripted(items("resp_1", patch, custom), items("resp_2"))
+    respond(client, "Do it.")
+    search("x")
+    respond(
+        client,
+        [{"type": "custom_tool_call_output", "call_id": "custom_001", "output": "x"}],
+        previous_response_id="resp_1",
+    )
+    last = recorder.spans[-1]
+    assert links(last) == [(1, "asked_by", None), (2, "executed_by", "custom_001")]
+    assert events(last) == [(UNANSWERED, "patch_0001", "apply_patch")]
+
+
+def test_a_response_that_is_fetched(recorder):
+    """Who made it has asked; where that was another process, who fetched it."""
+    whole = items("resp_1", call_item(A_ID, q="x"))
+    client = scripted(whole, whole, items("resp_9", call_item(B_ID, q="y")))
+    respond(client, "Which one?")
+    client.responses.retrieve("resp_1")
+    search("x")
+    client.responses.retrieve("resp_9")
+    search("y")
+    assert [links(span) for span in recorder.spans] == [
+        [],
+        [],
+        [(1, "asked_by", A_ID)],
+        [],
+        [(4, "asked_by", B_ID)],
+    ]
