@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import logging
 
 import pytest
@@ -98,3 +99,16 @@ def test_the_log_has_an_end(caplog):
     for number in range(1000):
         _check.left_out(str(number), "x")
     assert len(caplog.records) == len(_check._told) == 256
+
+
+def test_members_of_enums_are_texts(by_hand, caplog):
+    """Exporters get plain ones."""
+
+    class Name(str, enum.Enum):
+        PLANNER = "planner"
+
+    with trace.agent(Name.PLANNER, version=Name.PLANNER), trace.inference(model=Name.PLANNER, provider="vllm"):
+        pass
+    told = [value for span in by_hand.spans for value in span.attributes.values() if value == "planner"]
+    assert [type(value) for value in told] == [str] * 3
+    assert not caplog.records

@@ -24,7 +24,7 @@ def name_of(where: str, value: Any) -> str:
         raise TypeError(f"{where} takes a name (a text), not {type(value).__name__}")
     if not value:
         raise ValueError(f"{where} takes a name, not an empty text")
-    return value
+    return str.__str__(value)
 
 
 def one_of(where: str, value: Any, known: Collection[str]) -> str:
@@ -36,8 +36,11 @@ def one_of(where: str, value: Any, known: Collection[str]) -> str:
 
 def text_or_none(where: str, value: Any) -> str | None:
     """The value, where it is a text that says something; ``None`` is none."""
-    if value is None or (isinstance(value, str) and value):
-        return value
+    if value is None:
+        return None
+    if isinstance(value, str) and value:
+        # An enum's member may be a text: exporters want a plain one.
+        return str.__str__(value)
     left_out(where, f"{_kind(value)} is no text")
     return None
 
