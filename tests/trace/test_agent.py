@@ -310,6 +310,12 @@ def test_what_it_does_not_decorate():
     with pytest.raises(TypeError, match="put it on a method of Team"):
         trace.agent("x")(Team)
 
+    def steps():
+        yield 1
+
+    with pytest.raises(TypeError, match="where it is read"):
+        trace.agent("x")(steps)
+
 
 def test_a_fault_of_ours(by_hand, monkeypatch, caplog):
     """The block and the function run as if we were not there."""

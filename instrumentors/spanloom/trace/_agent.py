@@ -73,4 +73,8 @@ class agent(Block["AgentRun"]):  # noqa: N801 - read as a statement: `with agent
         kind: Any = type(cast("object", function))
         if kind in _UNBOUND:
             return kind(self._recorded(function.__func__))
-        return around_calls(function, self._started)
+        return around_calls(function, lambda *_: self._started(), _tell_nothing, "trace.agent")
+
+
+def _tell_nothing(run: Agent, result: object) -> None:
+    """What goes in and comes out of a function need not be what an agent was asked and answers."""
