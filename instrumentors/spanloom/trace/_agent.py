@@ -73,7 +73,11 @@ class agent(Block["AgentRun"]):  # noqa: N801 - read as a statement: `with agent
         kind: Any = type(cast("object", function))
         if kind in _UNBOUND:
             return kind(self._recorded(function.__func__))
-        return around_calls(function, lambda *_: self._started(), _tell_nothing, "trace.agent")
+        return around_calls(function, self._at_call, _tell_nothing, "trace.agent")
+
+    def _at_call(self, args: object, kwargs: object) -> Agent | None:
+        del args, kwargs
+        return self._started()
 
 
 def _tell_nothing(run: Agent, result: object) -> None:
