@@ -13,7 +13,7 @@ PACKAGES = sorted(path.name for path in ROOT.iterdir() if (path / "__init__.py")
 
 def test_the_root_is_a_namespace():
     """An `__init__.py` there would hide the other two roots."""
-    assert {"semconv", "genai", "openai", "dspy", "tools"} <= set(PACKAGES)
+    assert {"semconv", "genai", "openai", "dspy", "tools", "trace"} <= set(PACKAGES)
     assert not (ROOT / "__init__.py").exists()
 
 
@@ -38,5 +38,7 @@ def test_the_public_names_that_people_type():
     from spanloom.dspy import DSPyInstrumentor
     from spanloom.openai import OpenAIInstrumentor
     from spanloom.tools import ToolsInstrumentor, tool
+    from spanloom.trace import agent, content, inference
 
-    assert all(callable(one) for one in (DSPyInstrumentor, OpenAIInstrumentor, ToolsInstrumentor, tool))
+    plugins = (DSPyInstrumentor, OpenAIInstrumentor, ToolsInstrumentor)
+    assert all(callable(one) for one in (*plugins, tool, agent, content, inference))

@@ -16,8 +16,8 @@ __all__ = ["clean", "content", "frozen", "recorder"]
 @pytest.fixture(autouse=True)
 def no_telemetry_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test's decorated functions look for their telemetry anew."""
-    monkeypatch.setattr(_shared, "_own", None)
-    monkeypatch.setattr(_shared, "_given", None)
+    monkeypatch.setattr(_shared.telemetry, "_own", None)
+    monkeypatch.setattr(_shared.telemetry, "_given", None)
 
 
 @pytest.fixture

@@ -44,7 +44,8 @@ def enclosing_module(around: Invocation | None) -> Step | None:
         if isinstance(around, Scope):
             if around.starts_anew:
                 return None
-        elif isinstance(around, Step):
+        elif isinstance(around, Step) and around.owner is not None:
+            # An agent that is told by hand has none.
             return around
         around = around.parent
     return None

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from spanloom.genai._invocation import Invocation, error_type
     from spanloom.genai._kinds import Agent, Step, ToolExecution, Workflow, enclosing_agent
     from spanloom.genai._patch import Target
+    from spanloom.genai._shared import SharedTelemetry
     from spanloom.genai._stream import StreamWatch
     from spanloom.genai._telemetry import Telemetry
     from spanloom.genai._tool_calls import (
@@ -49,6 +50,7 @@ __all__ = [
     "Neighbours",
     "Peer",
     "Retrieval",
+    "SharedTelemetry",
     "Step",
     "StreamWatch",
     "Target",
@@ -100,6 +102,7 @@ _HOMES = {
     "Neighbours": "_conflict",
     "Peer": "_usage",
     "Retrieval": "_client",
+    "SharedTelemetry": "_shared",
     "Step": "_kinds",
     "StreamWatch": "_stream",
     "Target": "_patch",

@@ -130,14 +130,15 @@ class Invocation:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace_: TracebackType | None
     ) -> None:
+        self.leave(error)
+        if error is not None:
+            self.fail(error)
+
+    def leave(self, error: BaseException | None = None) -> None:
+        """Be current no longer, where the block ends (by ``error``), and go on."""
         token, self._token = self._token, None
-        if error is None:
-            if token is not None:
-                otel.detach(token)
-            return
-        if token is not None and not self._is_elsewhere(error):
+        if token is not None and (error is None or not self._is_elsewhere(error)):
             otel.detach(token)
-        self.fail(error)
 
     def _is_elsewhere(self, error: BaseException) -> bool:
         """True where the collector closes a coroutine of ours, in another context: ours has gone with it."""

@@ -80,7 +80,7 @@ class Step(Invocation):
     operation: ClassVar[str | None] = None
 
     def __init__(self, telemetry: Telemetry, name: str, owner: object, details: Mapping[str, Any]) -> None:
-        """``owner`` is the object that runs (a module), kept so that what is inside can find it."""
+        """``owner`` is the object that runs (a module), kept so that what is inside can find it; ``None`` has none."""
         self.name = name = encodable(name)
         self.owner = owner
         self.content: Mapping[str, Content] = {}

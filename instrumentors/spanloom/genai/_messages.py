@@ -29,7 +29,7 @@ def _message(told: Fields) -> Message | None:
     if not isinstance(role, str):
         return None
     # The usual one, by far.
-    if type(content) is str and content and type(told) is dict and len(told) == 2:
+    if type(content) is str and content and type(told) is dict and len(told) == 2 and role not in _ANSWERS:
         return {"role": role, "parts": [{"type": "text", "content": content}]}
     parts = [_answer(told, content)] if role in _ANSWERS else _parts(told)
     name = told.get("name")

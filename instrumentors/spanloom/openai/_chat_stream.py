@@ -10,7 +10,8 @@ from spanloom.genai import AskedCall, Inference, calls_of, remember_tool_calls
 from spanloom.genai._fields import Fields, fields, get, is_index, items_of, text_of
 from spanloom.genai._messages import output_message
 from spanloom.genai._parts import Part, content_parts, decoded, described, text_part
-from spanloom.openai._response import finish_reason, read_head
+from spanloom.genai._reasons import finish_reason
+from spanloom.openai._response import read_head
 from spanloom.openai._usage import usage_of
 from spanloom.semconv import FinishReason, GenAI
 

@@ -10,24 +10,13 @@ from spanloom.genai import Embeddings, FetchResponse, Inference, ModelCall, Usag
 from spanloom.genai._fields import get, items_of, text_of
 from spanloom.genai._messages import output_message, tool_definitions
 from spanloom.genai._parts import text_part
+from spanloom.genai._reasons import MAX_REASON, finish_reason
 from spanloom.openai import _items
 from spanloom.openai._server_tools import tell_server_tools
 from spanloom.openai._tool_calls import call_in, calls_in
 from spanloom.openai._usage import usage_of
 from spanloom.semconv import Error, FinishReason, GenAI, OpenAI, ResponseStatus
 
-# What the conventions call it, of OpenAI and of those who answer like it; a reason unknown here is passed on.
-_REASONS: Final = {
-    "tool_calls": FinishReason.TOOL_CALL,
-    "function_call": FinishReason.TOOL_CALL,
-    "eos": FinishReason.STOP,
-    "end_turn": FinishReason.STOP,
-    "max_tokens": FinishReason.LENGTH,
-    "model_length": FinishReason.LENGTH,
-    "safety": FinishReason.CONTENT_FILTER,
-    "abort": FinishReason.ERROR,
-    "insufficient_system_resource": FinishReason.ERROR,
-}
 # Why a response is incomplete.
 _CAUSES: Final = {
     "max_output_tokens": FinishReason.LENGTH,
@@ -36,7 +25,6 @@ _CAUSES: Final = {
 }
 _STATUSES: Final = frozenset(value for key, value in vars(ResponseStatus).items() if key.isupper())
 _UNFINISHED: Final = (ResponseStatus.QUEUED, ResponseStatus.IN_PROGRESS)
-_MAX_REASON: Final = 64
 
 Failure = tuple[str, "str | None"]
 
@@ -152,11 +140,6 @@ def _read_tier(attributes: dict[str, Any], response: Any) -> None:
         attributes[OpenAI.RESPONSE_SERVICE_TIER] = tier
 
 
-def finish_reason(reason: Any) -> str | None:
-    """In the conventions' words; ``None`` where there is none."""
-    return _REASONS.get(reason, reason[:_MAX_REASON]) if isinstance(reason, str) and reason else None
-
-
 def responses_reason(response: Any) -> str | None:
     """Why a response ended; ``None`` where it did not, or does not tell."""
     status = text_of(response, "status")
@@ -165,7 +148,7 @@ def responses_reason(response: Any) -> str | None:
         return FinishReason.TOOL_CALL if waits else FinishReason.STOP
     if status == ResponseStatus.INCOMPLETE:
         cause = text_of(get(response, "incomplete_details"), "reason")
-        return _CAUSES.get(cause, cause[:_MAX_REASON]) if cause is not None else FinishReason.ERROR
+        return _CAUSES.get(cause, cause[:MAX_REASON]) if cause is not None else FinishReason.ERROR
     return FinishReason.ERROR if status in (ResponseStatus.FAILED, ResponseStatus.CANCELLED) else None
 
 
@@ -187,6 +170,6 @@ def failure(error: Any) -> Failure | None:
         return (Error.OTHER, error) if error else None
     code, message = get(error, "code"), text_of(error, "message")
     for told in (code, get(error, "type")):
-        if isinstance(told, (str, int)) and not isinstance(told, bool) and told and len(str(told)) <= _MAX_REASON:
+        if isinstance(told, (str, int)) and not isinstance(told, bool) and told and len(str(told)) <= MAX_REASON:
             return str(told), message
     return (Error.OTHER, message) if message is not None else None

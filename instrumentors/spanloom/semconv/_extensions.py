@@ -48,6 +48,13 @@ class Spanloom:
     # Ours: the texts of an embeddings request, which the registry has no name for; of token ids only their number.
     EMBEDDINGS_INPUT = "spanloom.embeddings.input"
 
+    # Ours: the conventions have id and version of remote agents only (semantic-conventions-genai#242, #322). One of
+    # this process has them as well, and its version is what changes from one deployment to the next.
+    AGENT_ID = "spanloom.agent.id"
+    AGENT_VERSION = "spanloom.agent.version"
+    # Ours: what an agent thought, in its own words: content.
+    AGENT_THOUGHT = "spanloom.agent.thought.text"
+
     # Ours, of links: what the span that is linked to is to this one (``Link``).
     LINK = "spanloom.link"
     # Ours: why something was let go before its time: "full" or "expired".
@@ -62,6 +69,10 @@ class SpanloomEvent:
 
     # One call of a tool that the provider ran while it made the response.
     SERVER_TOOL_CALL = "spanloom.server_tool_call"
+    # The turns of an agent that is told by hand: what it thought, which tool it chose, what it saw.
+    AGENT_THOUGHT = "spanloom.agent.thought"
+    AGENT_ACTION = "spanloom.agent.action"
+    AGENT_OBSERVATION = "spanloom.agent.observation"
     # A request has a tool call of the model's without its answer; and an answer to a call that nobody asked for.
     TOOL_UNANSWERED = "spanloom.tool.unanswered"
     TOOL_UNASKED = "spanloom.tool.unasked"

@@ -25,9 +25,9 @@ class ToolsInstrumentor(Instrumentor):
 
     def targets(self, telemetry: Telemetry) -> Iterable[Target]:
         """One target for each well-formed entry of ``SPANLOOM_TOOLS``."""
-        _shared.use(telemetry)
+        _shared.telemetry.use(telemetry)
         return targets(telemetry, semconv.names_of("SPANLOOM_TOOLS"))
 
     def _uninstrument(self, **kwargs: Any) -> None:
-        _shared.use(None)
+        _shared.telemetry.use(None)
         super()._uninstrument(**kwargs)

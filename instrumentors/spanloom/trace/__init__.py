@@ -2,6 +2,26 @@
 
 from __future__ import annotations
 
-from spanloom.genai import content
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["content"]
+from spanloom.genai import content
+from spanloom.trace._agent import agent
+from spanloom.trace._inference import inference
+
+if TYPE_CHECKING:
+    from spanloom.trace._agent_run import AgentRun
+    from spanloom.trace._inference_call import InferenceCall
+
+__all__ = ["AgentRun", "InferenceCall", "agent", "content", "inference"]
+
+# What a block gives, for annotations: with it comes the core, which is loaded where a block begins.
+_HOMES = {"AgentRun": "_agent_run", "InferenceCall": "_inference_call"}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{home}"), name)
+    return value
