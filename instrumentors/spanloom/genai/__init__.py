@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from spanloom.genai._conflict import Neighbours
     from spanloom.genai._content import as_text, json_text
     from spanloom.genai._context import current, inference_is_recorded, is_suppressed, quiet
-    from spanloom.genai._guard import attempt, guard, guarded, tolerant
+    from spanloom.genai._functions import around_calls
+    from spanloom.genai._generators import followed, is_generator
+    from spanloom.genai._guard import OnError, attempt, guard, guarded, tolerant
     from spanloom.genai._hosts import Hosts, domains_above, hosts_of, providers_of
     from spanloom.genai._instrumentor import Instrumentor
     from spanloom.genai._invocation import Invocation, error_type
@@ -38,6 +40,7 @@ __all__ = [
     "Invocation",
     "ModelCall",
     "Neighbours",
+    "OnError",
     "Peer",
     "Retrieval",
     "Step",
@@ -47,6 +50,7 @@ __all__ = [
     "ToolExecution",
     "Usage",
     "Workflow",
+    "around_calls",
     "as_text",
     "attempt",
     "content",
@@ -54,10 +58,12 @@ __all__ = [
     "domains_above",
     "enclosing_agent",
     "error_type",
+    "followed",
     "guard",
     "guarded",
     "hosts_of",
     "inference_is_recorded",
+    "is_generator",
     "is_suppressed",
     "json_text",
     "providers_of",
@@ -77,6 +83,7 @@ _HOMES = {
     "Invocation": "_invocation",
     "ModelCall": "_calls",
     "Neighbours": "_conflict",
+    "OnError": "_guard",
     "Peer": "_usage",
     "Retrieval": "_client",
     "Step": "_kinds",
@@ -86,6 +93,7 @@ _HOMES = {
     "ToolExecution": "_kinds",
     "Usage": "_usage",
     "Workflow": "_kinds",
+    "around_calls": "_functions",
     "as_text": "_content",
     "attempt": "_guard",
     "content": "_capture",
@@ -93,10 +101,12 @@ _HOMES = {
     "domains_above": "_hosts",
     "enclosing_agent": "_kinds",
     "error_type": "_invocation",
+    "followed": "_generators",
     "guard": "_guard",
     "guarded": "_guard",
     "hosts_of": "_hosts",
     "inference_is_recorded": "_context",
+    "is_generator": "_generators",
     "is_suppressed": "_context",
     "json_text": "_content",
     "providers_of": "_hosts",
