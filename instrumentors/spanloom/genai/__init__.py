@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from spanloom.genai._invocation import Invocation, error_type
     from spanloom.genai._kinds import Agent, Step, ToolExecution, Workflow, enclosing_agent
     from spanloom.genai._patch import Target
+    from spanloom.genai._patterns import TargetPattern
     from spanloom.genai._stream import StreamWatch
     from spanloom.genai._telemetry import Telemetry
     from spanloom.genai._usage import Peer, Usage
@@ -46,6 +47,7 @@ __all__ = [
     "Step",
     "StreamWatch",
     "Target",
+    "TargetPattern",
     "Telemetry",
     "ToolExecution",
     "Usage",
@@ -89,6 +91,7 @@ _HOMES = {
     "Step": "_kinds",
     "StreamWatch": "_stream",
     "Target": "_patch",
+    "TargetPattern": "_patterns",
     "Telemetry": "_telemetry",
     "ToolExecution": "_kinds",
     "Usage": "_usage",
