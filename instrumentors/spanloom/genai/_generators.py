@@ -66,11 +66,9 @@ class Steps:
         self._conclude = conclude
         self._context: Context | None = None if invocation is None else invocation.context
         self._token: Token[Context] | None = None
-        self._yielded: Yielded | None = None
+        self._yielded = None if conclude is None or invocation is None else _yielded(invocation)
         # True once the reader closes it.
         self.closing = False
-        if conclude is not None and invocation is not None and invocation.captures_content:
-            self._yielded = Yielded(invocation.telemetry.max_content_bytes)
 
     def __enter__(self) -> None:
         if self._context is not None:
@@ -130,6 +128,11 @@ class Steps:
         # What failed before its first item has no result.
         if items or not failed:
             self._conclude(items)
+
+
+@guarded("genai.yielded")
+def _yielded(invocation: Invocation) -> Yielded | None:
+    return Yielded(invocation.telemetry.max_content_bytes) if invocation.captures_content else None
 
 
 # Gives what is around the steps, and what makes the generator: wrong arguments are told there.
