@@ -36,7 +36,8 @@ def followed(invocation: Invocation, generator: Any) -> Any:
     """A generator of the same type, with the invocation around its work; whatever ends it ends the invocation."""
     steps = Steps(invocation)
     kind = generator_function if type(generator) is GeneratorType else async_generator_function
-    outer = kind(lambda: (steps, functools.partial(_same, generator)))()
+    outer: Any = kind(lambda: (steps, functools.partial(_same, generator)))()
+    outer.__name__, outer.__qualname__ = generator.__name__, generator.__qualname__
     # One that is never begun runs no code when it is dropped.
     weakref.finalize(outer, leave, invocation, "dropped")
     return outer
@@ -174,8 +175,7 @@ def generator_function(start: Start) -> Callable[..., Generator[Any, Any, Any]]:
             throws = False
             while True:
                 try:
-                    with steps:
-                        items.append(inner.throw(values.pop()) if throws else inner.send(values.pop()))
+                    items.append(_step(steps, inner, throws, values))
                 except StopIteration as stop:
                     steps.finish()
                     return stop.value
@@ -187,6 +187,11 @@ def generator_function(start: Start) -> Callable[..., Generator[Any, Any, Any]]:
                 steps.answered(throws, values)
 
     return call
+
+
+def _step(steps: Steps, inner: Any, throws: bool, values: list[Any]) -> Any:
+    with steps:
+        return inner.throw(values.pop()) if throws else inner.send(values.pop())
 
 
 def async_generator_function(start: Start) -> Callable[..., AsyncGenerator[Any, Any]]:
@@ -201,8 +206,7 @@ def async_generator_function(start: Start) -> Callable[..., AsyncGenerator[Any, 
             throws = False
             while True:
                 try:
-                    with steps:
-                        items.append(await (inner.athrow(values.pop()) if throws else inner.asend(values.pop())))
+                    items.append(await _async_step(steps, inner, throws, values))
                 except StopAsyncIteration:
                     steps.finish()
                     return
@@ -214,3 +218,8 @@ def async_generator_function(start: Start) -> Callable[..., AsyncGenerator[Any, 
                 steps.answered(throws, values)
 
     return call
+
+
+async def _async_step(steps: Steps, inner: Any, throws: bool, values: list[Any]) -> Any:
+    with steps:
+        return await (inner.athrow(values.pop()) if throws else inner.asend(values.pop()))
