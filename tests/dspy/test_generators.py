@@ -68,6 +68,7 @@ def test_read_to_its_end(recorder):
     """The children are below it though they run while it is read, and nothing is attached between."""
     made = Lines()(count=2)
     assert isinstance(made, types.GeneratorType)
+    assert made.__qualname__ == "Lines.forward"
     assert recorder.spans == []
     seen = []
     for line in made:

@@ -119,7 +119,9 @@ def test_after_uninstrument_the_originals_are_back(shop, set_tools):
     assert module.search is before
 
 
-@pytest.mark.parametrize("entry", ["search", "a:", ":b", "a.b", "a:b:c", "a-b:c", "1a:b", "a:b()", "a:b c", "a:*"])
+@pytest.mark.parametrize(
+    "entry", ["search", "a:", ":b", "a.b", "a:b:c", "a-b:c", "1a:b", "a:b()", "a:b c", "a.*", "a:[b", "a:b]*", "a..*:b"]
+)
 def test_a_malformed_entry_is_one_line(entry, shop, set_tools, recorder, caplog):
     """It names the setting, the entry and the right form; the others are recorded."""
     set_tools(entry, f"{shop}:search")

@@ -15,12 +15,22 @@ from typing import Any
 
 from opentelemetry import context as otel
 
-from spanloom.dspy._frames import OnError, at_home
+from spanloom.dspy._frames import at_home
 from spanloom.dspy._scopes import Scope
 from spanloom.dspy._settings import OFF, SPANS, Settings
 from spanloom.dspy._threads import StandIn
 from spanloom.dspy._wrap import method
-from spanloom.genai import Invocation, Target, Telemetry, current, error_type, guarded, is_suppressed, json_text
+from spanloom.genai import (
+    Invocation,
+    OnError,
+    Target,
+    Telemetry,
+    current,
+    error_type,
+    guarded,
+    is_suppressed,
+    json_text,
+)
 from spanloom.semconv import DSpy, DSpyEvent, DSpySpan, Error
 
 _BASE = "dspy.adapters.base"

@@ -11,13 +11,13 @@ from typing import Any, cast
 from opentelemetry import context as otel
 
 from spanloom.dspy._candidates import program_hash
-from spanloom.dspy._frames import OnError, forget_ours
+from spanloom.dspy._frames import forget_ours
 from spanloom.dspy._scopes import Scope
 from spanloom.dspy._scores import fields_of, judgement, number, stored_in
 from spanloom.dspy._settings import Settings
 from spanloom.dspy._turns import Turns, size_of
 from spanloom.dspy._wrap import method
-from spanloom.genai import Target, Telemetry, current, guard, guarded, json_text
+from spanloom.genai import OnError, Target, Telemetry, current, guard, guarded, json_text
 from spanloom.semconv import DSpy, DSpySpan, span_name
 
 _PARAMETERS = ("program", "metric", "devset", "num_threads", "display_progress", "display_table", "callback_metadata")

@@ -90,24 +90,6 @@ def without_ours(trace: TracebackType | None) -> TracebackType | None:
     return result
 
 
-class OnError:
-    """``with OnError(step):`` tells ``step`` of what leaves the block; it goes on its way."""
-
-    __slots__ = ("_step",)
-
-    def __init__(self, step: Callable[[BaseException], object]) -> None:
-        self._step = step
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is not None:
-            self._step(error)
-
-
 def forget_ours(error: BaseException) -> None:
     """Take our frames out of a failure for good: DSPy is about to print where it came from."""
     _hide([error])

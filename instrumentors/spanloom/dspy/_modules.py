@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
-from spanloom.dspy import _agents, _copies, _generators
+from spanloom.dspy import _agents, _copies
 from spanloom.dspy._origins import link_back
 from spanloom.dspy._paths import own
 from spanloom.dspy._scopes import enclosing_module, is_resubmitted
@@ -22,7 +22,9 @@ from spanloom.genai import (
     Workflow,
     attempt,
     current,
+    followed,
     guarded,
+    is_generator,
     is_suppressed,
 )
 from spanloom.semconv import DSpy
@@ -83,8 +85,8 @@ class _Part(Step):
 
 def conclude(step: Step, result: Any) -> Any:
     """End it with what it gave back; a generator ends it when it is read."""
-    if _generators.is_generator(result):
-        return _generators.followed(step, result)
+    if is_generator(result):
+        return followed(step, result)
     if step.captures_content:
         step.content = {**step.content, DSpy.OUTPUTS: lambda: _outputs(result)}
     if isinstance(step, Agent) and step.recording:

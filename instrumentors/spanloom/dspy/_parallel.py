@@ -11,11 +11,11 @@ from opentelemetry import context as otel
 from opentelemetry.context import Context
 
 from spanloom.dspy._evaluate import Evaluation, examples, outcome_of, waiting_evaluation
-from spanloom.dspy._frames import OnError, at_home, forget_ours
+from spanloom.dspy._frames import at_home, forget_ours
 from spanloom.dspy._scopes import Compile, Scope, enclosing, resubmitted_in
 from spanloom.dspy._settings import SUMMARY, Settings
 from spanloom.dspy._turns import Turns, size_of
-from spanloom.genai import Target, Telemetry, guarded, is_suppressed, quiet
+from spanloom.genai import OnError, Target, Telemetry, guarded, is_suppressed, quiet
 from spanloom.semconv import DSpy, DSpySpan
 
 _Task = Callable[..., Any]

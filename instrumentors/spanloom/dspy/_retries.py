@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from spanloom.dspy._copies import stands_for
-from spanloom.dspy._frames import OnError, at_home
+from spanloom.dspy._frames import at_home
 from spanloom.dspy._scores import number
 from spanloom.dspy._settings import Settings
 from spanloom.dspy._threads import StandIn
-from spanloom.genai import Step, Target, Telemetry, current, error_type, guarded, is_suppressed
+from spanloom.genai import OnError, Step, Target, Telemetry, current, error_type, guarded, is_suppressed
 from spanloom.semconv import DSpy, DSpyEvent, Error
 
 _Function = Callable[..., Any]

@@ -17,12 +17,15 @@ if TYPE_CHECKING:
     from spanloom.genai._conflict import Neighbours
     from spanloom.genai._content import as_text, json_text
     from spanloom.genai._context import current, inference_is_recorded, is_suppressed, quiet
-    from spanloom.genai._guard import attempt, guard, guarded, tolerant
+    from spanloom.genai._functions import around_calls
+    from spanloom.genai._generators import followed, is_generator
+    from spanloom.genai._guard import OnError, attempt, guard, guarded, tolerant
     from spanloom.genai._hosts import Hosts, domains_above, hosts_of, providers_of
     from spanloom.genai._instrumentor import Instrumentor
     from spanloom.genai._invocation import Invocation, error_type
     from spanloom.genai._kinds import Agent, Step, ToolExecution, Workflow, enclosing_agent
     from spanloom.genai._patch import Target
+    from spanloom.genai._patterns import TargetPattern
     from spanloom.genai._shared import SharedTelemetry
     from spanloom.genai._stream import StreamWatch
     from spanloom.genai._telemetry import Telemetry
@@ -48,12 +51,14 @@ __all__ = [
     "Invocation",
     "ModelCall",
     "Neighbours",
+    "OnError",
     "Peer",
     "Retrieval",
     "SharedTelemetry",
     "Step",
     "StreamWatch",
     "Target",
+    "TargetPattern",
     "Telemetry",
     "ToolExecution",
     "ToolHistory",
@@ -61,6 +66,7 @@ __all__ = [
     "Workflow",
     "any_tool_call",
     "arguments_of",
+    "around_calls",
     "as_text",
     "attempt",
     "calls_of",
@@ -71,10 +77,12 @@ __all__ = [
     "domains_above",
     "enclosing_agent",
     "error_type",
+    "followed",
     "guard",
     "guarded",
     "hosts_of",
     "inference_is_recorded",
+    "is_generator",
     "is_suppressed",
     "json_text",
     "match_tool_call",
@@ -100,12 +108,14 @@ _HOMES = {
     "Invocation": "_invocation",
     "ModelCall": "_calls",
     "Neighbours": "_conflict",
+    "OnError": "_guard",
     "Peer": "_usage",
     "Retrieval": "_client",
     "SharedTelemetry": "_shared",
     "Step": "_kinds",
     "StreamWatch": "_stream",
     "Target": "_patch",
+    "TargetPattern": "_patterns",
     "Telemetry": "_telemetry",
     "ToolExecution": "_kinds",
     "ToolHistory": "_tool_history",
@@ -113,6 +123,7 @@ _HOMES = {
     "Workflow": "_kinds",
     "any_tool_call": "_tool_calls",
     "arguments_of": "_arguments",
+    "around_calls": "_functions",
     "as_text": "_content",
     "attempt": "_guard",
     "calls_of": "_tool_history",
@@ -123,10 +134,12 @@ _HOMES = {
     "domains_above": "_hosts",
     "enclosing_agent": "_kinds",
     "error_type": "_invocation",
+    "followed": "_generators",
     "guard": "_guard",
     "guarded": "_guard",
     "hosts_of": "_hosts",
     "inference_is_recorded": "_context",
+    "is_generator": "_generators",
     "is_suppressed": "_context",
     "json_text": "_content",
     "match_tool_call": "_tool_calls",

@@ -93,6 +93,24 @@ class guard:  # noqa: N801 - read as a statement: `with guard("place"):`
         return not RERAISE
 
 
+class OnError:
+    """``with OnError(step):`` tells ``step`` of what leaves the block; it goes on its way."""
+
+    __slots__ = ("_step",)
+
+    def __init__(self, step: Callable[[BaseException], object]) -> None:
+        self._step = step
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._step(error)
+
+
 def attempt(place: str, step: Callable[..., object], *args: object) -> None:
     """``step(*args)``; an ``Exception`` of it is kept from the caller. What ``guard`` does, for a single call."""
     try:

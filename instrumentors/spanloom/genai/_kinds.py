@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from spanloom.genai import _context
 from spanloom.genai._content import Content, built_as_json, encodable
 from spanloom.genai._invocation import Invocation
+from spanloom.genai._secrets import without_secrets
 from spanloom.genai._totals import Contribution
 from spanloom.semconv import Error, GenAI, Operation, span_name
 
@@ -55,7 +56,8 @@ class ToolExecution(Invocation):
     def _add_content(self, attributes: dict[str, Any]) -> None:
         content: dict[str, Content] = {}
         if self.arguments is not None:
-            content[GenAI.TOOL_CALL_ARGUMENTS] = self.arguments
+            given = self.arguments
+            content[GenAI.TOOL_CALL_ARGUMENTS] = lambda: without_secrets(given())
         if self.result is not None:
             content[GenAI.TOOL_CALL_RESULT] = self.result
         _add_content(self, content, attributes)

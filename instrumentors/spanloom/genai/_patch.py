@@ -14,11 +14,15 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable
 from types import FunctionType, ModuleType
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import wrapt
 
 from spanloom.genai._guard import guard
+
+if TYPE_CHECKING:
+    from spanloom.genai._imports import ImportWatch
+    from spanloom.genai._patterns import TargetPattern
 
 # Takes the original function, gives its replacement; the same function again where it is to stay as it is.
 Wrap = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -36,6 +40,9 @@ class Target:
     """
 
     __slots__ = ("module", "optional", "path", "setting", "wrap")
+
+    # True for a family of targets, found when a module is there (``_patterns``).
+    is_pattern: ClassVar[bool] = False
 
     def __init__(self, module: str, path: str, wrap: Wrap, optional: bool = False, setting: str = "") -> None:
         self.module = module
@@ -60,8 +67,12 @@ class _Applied:
         self.replacement = replacement
         self.inherited = inherited
 
+    @property
+    def is_there(self) -> bool:
+        return self.owner.__dict__.get(self.name) is self.replacement
+
     def undo(self) -> None:
-        if self.owner.__dict__.get(self.name) is not self.replacement:
+        if not self.is_there:
             return  # somebody wrapped ours: taking it out would take theirs out too
         if self.inherited:
             delattr(self.owner, self.name)
@@ -81,6 +92,8 @@ class Patches:
         self._make = make
         self._made: dict[str, list[Target]] | None = None
         self._applied: list[_Applied] = []
+        self._patterns: list[TargetPattern] = []
+        self._watch: ImportWatch | None = None
         self._active = False
         # Reentrant: making the targets may import one of the modules.
         self._lock = threading.RLock()
@@ -94,7 +107,10 @@ class Patches:
     def of(cls, targets: Iterable[Target]) -> Patches:
         """Patches whose targets are there already."""
         ready = list(targets)
-        return cls(dict.fromkeys(one.module for one in ready), lambda: ready)
+        whole = [one for one in ready if not one.is_pattern]
+        patches = cls(dict.fromkeys(one.module for one in whole), lambda: whole)
+        patches._patterns = [cast("TargetPattern", one) for one in ready if one.is_pattern]
+        return patches
 
     def _targets(self) -> dict[str, list[Target]]:
         if self._made is None:
@@ -109,12 +125,34 @@ class Patches:
         self._active = True
         for name in self._modules:
             wrapt.register_post_import_hook(functools.partial(self._imported, name), name)
+        if self._patterns:
+            # Loaded only where somebody uses patterns.
+            from spanloom.genai._imports import ImportWatch
+            from spanloom.genai._patterns import wanted
+
+            self._watch = ImportWatch(wanted(self._patterns), self._loaded)
+            self._watch.start()
+
+    def _loaded(self, name: str, module: ModuleType) -> None:
+        """A module that patterns mean is there, or there anew."""
+        with guard("genai.patch"):
+            with self._lock:
+                if not self._active:
+                    return
+                # What it had before it was loaded anew is gone.
+                self._applied = [one for one in self._applied if one.owner is not module or one.is_there]
+            for pattern in self._patterns:
+                for target in pattern.within(name, module) if pattern.fits(name) else ():
+                    self._apply(module, target)
 
     def undo(self) -> None:
         """Put every original back (the same object), the last patch first."""
         with self._lock:
             self._active = False
             applied, self._applied = self._applied, []
+            watch, self._watch = self._watch, None
+        if watch is not None:
+            watch.stop()
         for one in reversed(applied):
             with guard("genai.unpatch"):
                 one.undo()
@@ -136,7 +174,11 @@ class Patches:
                 return
             setattr(applied.owner, applied.name, applied.replacement)
             with self._lock:
-                self._applied.append(applied)
+                if self._active:
+                    self._applied.append(applied)
+                    return
+            # Another thread has undone all others meanwhile.
+            applied.undo()
 
 
 _live: weakref.WeakSet[Patches] = weakref.WeakSet()

@@ -133,7 +133,8 @@ _TABLE = (
         "SPANLOOM_TOOLS",
         "names",
         "",
-        "Plain functions to record as tool calls: `module:function`, `module:Class.method`, comma separated.",
+        "Plain functions to record as tool calls: `module:function`, `module:Class.method`, comma separated. `*` and "
+        "`?` in either part mean what fits and its module defines: `shop.*:lookup_*`, `shop.cart:Cart.*`.",
     ),
     Option(
         "SPANLOOM_TOOL_CALLS_MAX",
