@@ -17,7 +17,7 @@ from opentelemetry import baggage, context, trace
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
-from spanloom.genai import _generators, _guard, _yielded, current
+from spanloom.genai import _content, _generators, _guard, _yielded, current
 from spanloom.tools import ToolsInstrumentor, _execution, tool
 from tests._support.spans import Recorder, outline, stream_end
 
@@ -382,7 +382,7 @@ def test_the_readers_context_is_the_readers(plugin, recorder):
 
 @pytest.mark.parametrize(
     "where",
-    [(_execution, "ToolExecution"), (_yielded, "json_text"), (_execution, "arguments_of"), (_generators, "Yielded")],
+    [(_execution, "ToolExecution"), (_content, "json_text"), (_execution, "arguments_of"), (_generators, "Yielded")],
     ids=lambda where: where[1],
 )
 def test_faults_of_ours_stay_ours(where, plugin_with_content, recorder, monkeypatch):

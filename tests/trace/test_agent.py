@@ -305,16 +305,26 @@ def test_methods(by_hand):
     ]
 
 
+def test_generator_functions(by_hand):
+    """The span is around each step of the generator, and ends with it."""
+
+    @trace.agent("planner")
+    def steps():
+        yield current()
+        yield 2
+
+    running = steps()
+    assert not by_hand.spans
+    assert next(running).name == "planner"
+    assert current() is None
+    assert list(running) == [2]
+    assert by_hand.span.name == "invoke_agent planner"
+
+
 def test_what_it_does_not_decorate():
     """One line that says what to do instead."""
     with pytest.raises(TypeError, match="put it on a method of Team"):
         trace.agent("x")(Team)
-
-    def steps():
-        yield 1
-
-    with pytest.raises(TypeError, match="where it is read"):
-        trace.agent("x")(steps)
 
 
 def test_a_fault_of_ours(by_hand, monkeypatch, caplog):

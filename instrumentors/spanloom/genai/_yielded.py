@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from spanloom.genai._content import json_text
-
 # For the brackets, and for the last element, which says how many items are missing.
 _RESERVED_BYTES = 40
 _SEPARATOR_BYTES = len(", ")
@@ -27,6 +25,8 @@ class Yielded:
         if self._cut:
             self._cut += 1
             return
+        from spanloom.genai._content import json_text  # where a function is decorated there is no content yet
+
         # Only the first may be cut: later ones are left out, and counted.
         text = json_text(item, None if self._texts else self._room)
         size = len(text.encode()) + _SEPARATOR_BYTES

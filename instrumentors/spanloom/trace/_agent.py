@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from spanloom.genai import around_calls
 from spanloom.trace._block import Block
 from spanloom.trace._check import name_of, text_or_none
-from spanloom.trace._functions import around_calls
 
 if TYPE_CHECKING:
     from spanloom.genai import Agent
@@ -32,7 +32,7 @@ class agent(Block["AgentRun"]):  # noqa: N801 - read as a statement: `with agent
     close a generator early is no failure. In a generator that yields inside the block its reader would run in it, too:
     write the block where the generator is read.
 
-    ``@trace.agent("planner")`` records each call of a function, coroutine function or method, without content.
+    ``@trace.agent("planner")`` records each call of a function of any kind, or a method, without content.
 
     ``name`` stands in the source and is checked here: ``TypeError`` where it is no text, ``ValueError`` where it is
     empty. Everything else comes from elsewhere and never raises: ``description``, ``agent_id`` and ``version`` (texts),

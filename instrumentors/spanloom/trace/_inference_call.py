@@ -6,10 +6,29 @@ import functools
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from spanloom.genai import Inference, Peer, StreamWatch, Usage, guarded, inference_is_recorded, is_suppressed
+from spanloom.genai import (
+    Inference,
+    Peer,
+    StreamWatch,
+    Usage,
+    any_tool_call,
+    guarded,
+    inference_is_recorded,
+    is_suppressed,
+    remember_tool_calls,
+    tell_tool_history,
+)
 from spanloom.semconv import FinishReason, GenAI
 from spanloom.trace._check import count_or_none, text_or_none
-from spanloom.trace._messages import Messages, builder, reasons_of, system_builder, tools_builder
+from spanloom.trace._messages import (
+    Messages,
+    asked_in,
+    builder,
+    history_in,
+    reasons_of,
+    system_builder,
+    tools_builder,
+)
 from spanloom.trace._request import write_request
 from spanloom.trace._shared import telemetry
 from spanloom.trace._told import Told
@@ -59,9 +78,16 @@ class InferenceCall(Told[Inference]):
         (``{"role", "parts"}``) or both mixed. ``system`` are instructions that the API has beside the messages: a text
         or parts. ``tools`` are those offered, as OpenAI has them; their types and names are recorded. Bytes and what
         stands in ``data:`` URLs are told by digest and size.
+
+        Answers of tools link the call to their executions, be content on or off.
         """
-        call = self._with_content()
-        if call is not None:
+        call = self._open()
+        if call is None:
+            return
+        history = history_in(messages) if call.recording or any_tool_call() else None
+        if history is not None:
+            tell_tool_history(call, history)
+        if call.captures_content:
             rows = (
                 (GenAI.INPUT_MESSAGES, builder("InferenceCall.input(messages)", messages, "user")),
                 (GenAI.SYSTEM_INSTRUCTIONS, system_builder(system)),
@@ -75,11 +101,15 @@ class InferenceCall(Told[Inference]):
 
         ``finish_reasons`` has one for each choice: ``stop``, ``length``, ``content_filter``, ``tool_call``, or the
         provider's own word. They are no content.
+
+        The executions of the tool calls that it asks for are linked to this call, be content on or off.
         """
         call = self._open()
         if call is None:
             return
         call.finish_reasons = reasons_of(finish_reasons) or call.finish_reasons
+        if call.recording:
+            remember_tool_calls(call, asked_in(messages))
         build = builder("InferenceCall.output(messages)", messages, "assistant") if call.captures_content else None
         if build is not None:
             call.output_content = {GenAI.OUTPUT_MESSAGES: build}

@@ -10,8 +10,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, cast
 
-from spanloom.genai import tolerant
-from spanloom.genai._fields import fields
+from spanloom.genai import AskedCall, ToolHistory, calls_of, parts_history, tolerant
+from spanloom.genai._fields import fields, get, items_of, text_of
 from spanloom.genai._messages import Message, input_messages, output_message, tool_definitions
 from spanloom.genai._parts import text_part
 from spanloom.genai._reasons import finish_reason
@@ -23,6 +23,7 @@ Messages = str | Mapping[str, Any] | Sequence[Any]
 Build = Callable[[], Any]
 
 _LISTS: Final = (list, tuple, deque)
+_CALL, _ANSWER = "tool_call", "tool_call_response"
 
 
 def builder(where: str, given: Messages, role: str) -> Build | None:
@@ -48,6 +49,36 @@ def _kept(given: Any) -> list[Any] | None:
 def _role(message: Any) -> str | None:
     role = fields(message).get("role")
     return role if isinstance(role, str) and role else None
+
+
+def asked_in(given: Messages) -> list[AskedCall]:
+    """The tool calls that an answer asks for; each message is a choice of its own."""
+    nothing: list[AskedCall] = []
+    return [call for place, one in enumerate(_kept(given) or ()) for call in tolerant(_asked_by, nothing, one, place)]
+
+
+def _asked_by(message: Any, place: int) -> list[AskedCall]:
+    told = fields(message)
+    found = list(calls_of(told.get("tool_calls"), place))
+    for part in items_of(told, "parts"):
+        call_id, name = text_of(part, "id"), text_of(part, "name")
+        if get(part, "type") == _CALL and call_id is not None and name is not None:
+            found.append(AskedCall(call_id, name, get(part, "arguments"), place))
+    return found
+
+
+def history_in(given: Messages) -> ToolHistory | None:
+    """What the messages of a request say of earlier tool calls; ``None`` where that is nothing."""
+    kept = _kept(given) or []
+    tells = any(tolerant(_tells_of_tools, False, one) for one in kept)
+    return parts_history(read(kept, "user")) if tells else None
+
+
+def _tells_of_tools(message: Any) -> bool:
+    told = fields(message)
+    if told.get("role") == "tool" or told.get("tool_calls"):
+        return True
+    return any(get(part, "type") in (_CALL, _ANSWER) for part in items_of(told, "parts"))
 
 
 def read(given: Iterable[Any], role: str) -> list[Message]:

@@ -1,0 +1,53 @@
+"""Tool calls of a model that no plugin knows: asked, executed and answered, in either form of messages."""
+
+from __future__ import annotations
+
+import pytest
+
+from spanloom import trace
+from spanloom.tools import tool
+from tests.tool_calls._script import events, ids, links
+
+
+@tool
+def search(q: str) -> str:
+    """Finds."""
+    return q
+
+
+OPENAI = (
+    {"role": "assistant", "tool_calls": [{"id": "c_1", "function": {"name": "search", "arguments": '{"q": "x"}'}}]},
+    {"role": "tool", "tool_call_id": "c_1", "content": "x"},
+)
+PARTS = (
+    {"role": "assistant", "parts": [{"type": "tool_call", "id": "c_1", "name": "search", "arguments": {"q": "x"}}]},
+    {"role": "tool", "parts": [{"type": "tool_call_response", "id": "c_1", "response": "x"}]},
+)
+
+
+@pytest.mark.parametrize("asked", [OPENAI[0], PARTS[0]])
+@pytest.mark.parametrize("answered", [OPENAI[1], PARTS[1]])
+@pytest.mark.parametrize("inside", [True, False])
+def test_one_story(asked, answered, inside, by_hand):
+    """Whether the tool runs below the call or after it."""
+    with trace.inference(model="m", provider="acme") as call:
+        call.output([asked], finish_reasons="tool_calls")
+        if inside:
+            search("x")
+    if not inside:
+        search("x")
+    with trace.inference(model="m", provider="acme") as call:
+        call.input(["Which one?", asked, answered])
+    assert ids(by_hand) == ["c_1"]
+    assert links(by_hand.spans[1]) == [(1, "asked_by", "c_1")]
+    assert links(by_hand.spans[2]) == [(1, "asked_by", None), (2, "executed_by", "c_1")]
+
+
+def test_what_does_not_fit(by_hand):
+    """A call without an answer, and an answer without a call."""
+    with trace.inference(model="m", provider="acme") as call:
+        call.input([OPENAI[0], {**OPENAI[1], "tool_call_id": "c_2"}])
+    assert events(by_hand.span) == [
+        ("spanloom.tool.unanswered", "c_1", "search"),
+        ("spanloom.tool.unasked", "c_2", None),
+    ]
