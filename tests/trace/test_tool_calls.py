@@ -30,13 +30,13 @@ PARTS = (
 @pytest.mark.parametrize("inside", [True, False])
 def test_one_story(asked, answered, inside, by_hand):
     """Whether the tool runs below the call or after it."""
-    with trace.inference(model="m", provider="acme") as call:
+    with trace.inference(model="m", provider="openai") as call:
         call.output([asked], finish_reasons="tool_calls")
         if inside:
             search("x")
     if not inside:
         search("x")
-    with trace.inference(model="m", provider="acme") as call:
+    with trace.inference(model="m", provider="openai") as call:
         call.input(["Which one?", asked, answered])
     assert ids(by_hand) == ["c_1"]
     assert links(by_hand.spans[1]) == [(1, "asked_by", "c_1")]
@@ -45,7 +45,7 @@ def test_one_story(asked, answered, inside, by_hand):
 
 def test_what_does_not_fit(by_hand):
     """A call without an answer, and an answer without a call."""
-    with trace.inference(model="m", provider="acme") as call:
+    with trace.inference(model="m", provider="openai") as call:
         call.input([OPENAI[0], {**OPENAI[1], "tool_call_id": "c_2"}])
     assert events(by_hand.span) == [
         ("spanloom.tool.unanswered", "c_1", "search"),
