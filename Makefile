@@ -81,6 +81,7 @@ format: .venv/.done ## Let ruff format and fix
 bench: .venv/.done ## Added CPU per call against no instrumentation and the official packages
 	@$(PY) -m tests.benchmarks
 	@$(PY) -m tests.benchmarks.hooks
+	@$(PY) -m tests.benchmarks.tools
 
 build: | $(UV) ## Wheel and sdist into dist/
 	@$(UV) build --quiet && ls -1 dist

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.benchmarks import __main__ as command
-from tests.benchmarks import hooks
+from tests.benchmarks import hooks, tools
 from tests.benchmarks._bars import BARS, CPU, MEMORY, MODULES, NEVER, PER_CHUNK, USES, WALL
 from tests.benchmarks._contenders import CONTENDERS
 from tests.benchmarks._run import Result, WorkerProcess, check_spans
@@ -249,3 +249,14 @@ def test_the_hooks_are_measured(capsys: pytest.CaptureFixture[str], monkeypatch:
     assert [line.rsplit(" ", 1)[1] for line in capsys.readouterr().out.splitlines()] == ["PASS", "MISS"]
     monkeypatch.undo()
     assert set(hooks.measure(blocks=1, calls=5)) == {"gates", "finishers"}
+
+
+def test_tools_are_measured(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line for each bar, in the time of a bare span."""
+    bare = {"bare span": 10.0, "bare span, not sampled": 5.0}
+    monkeypatch.setattr(tools, "measure", lambda: {**bare, **dict.fromkeys(tools.BARS, 4.0)})
+    tools.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.rpartition(" ")[2] for line in lines[2:]] == ["PASS", "PASS", "MISS"]
+    monkeypatch.undo()
+    assert set(tools.measure(blocks=1, calls=5)) == {*bare, *tools.BARS}

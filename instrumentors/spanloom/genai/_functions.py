@@ -28,10 +28,10 @@ def around_calls(
     """A function that runs ``function``, plain, coroutine or (asynchronous) generator, inside what ``begin`` starts.
 
     ``begin(args, kwargs)`` is asked when the function's own code would begin to run (of a generator: at its first
-    step); ``None`` lets the call pass unrecorded. ``conclude(invocation, result)`` is told what came out, and then the
-    invocation is stopped; an exception fails it, and nothing is told. Of a generator the result is the list of the
-    items that were yielded, in JSON's terms and within the limit: it is told at every end, if content is captured, and
-    not at all otherwise. A fault of either stays ours; ``place`` is where it is said to be.
+    step); ``None`` lets the call pass unrecorded. Where content is captured ``conclude(invocation, result)`` is told
+    what came out; then the invocation is stopped. An exception fails it, and nothing is told. Of a generator the result
+    is the list of the items that were yielded, in JSON's terms and within the limit: it is told at every end. A fault
+    of either stays ours; ``place`` is where it is said to be.
     """
     make = _maker(function)
     return functools.wraps(function)(make(function, guarded(f"{place}.begin")(begin), conclude, f"{place}.result"))
@@ -52,7 +52,8 @@ def _plain(function: _Function, begin: _Begin, conclude: _Conclude, place: str) 
             return function(*args, **kwargs)
         with invocation:
             result = function(*args, **kwargs)
-        attempt(place, conclude, invocation, result)
+        if invocation.captures_content:
+            attempt(place, conclude, invocation, result)
         invocation.stop()
         return result
 
@@ -66,7 +67,8 @@ def _coroutine(function: _Function, begin: _Begin, conclude: _Conclude, place: s
             return await function(*args, **kwargs)
         with invocation:
             result = await function(*args, **kwargs)
-        attempt(place, conclude, invocation, result)
+        if invocation.captures_content:
+            attempt(place, conclude, invocation, result)
         invocation.stop()
         return result
 

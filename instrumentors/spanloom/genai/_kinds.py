@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from spanloom.genai import _context
 from spanloom.genai._content import Content, built_as_json, encodable
@@ -20,32 +21,50 @@ if TYPE_CHECKING:
 _ONE_TOOL_CALL = Contribution(llm_calls=0, tool_calls=1)
 
 
+class _Tool(NamedTuple):
+    """What each execution of a tool has in common; nobody changes it."""
+
+    name: str
+    span_name: str
+    at_start: Mapping[str, Any]
+    measured: Mapping[str, Any]
+
+
+@functools.lru_cache(maxsize=1024)
+def _tool(name: str, tool_type: str) -> _Tool:
+    name = encodable(name)
+    measured = {GenAI.TOOL_NAME: name, GenAI.TOOL_TYPE: tool_type}
+    at_start = {GenAI.OPERATION_NAME: Operation.EXECUTE_TOOL, **measured}
+    return _Tool(name, span_name(Operation.EXECUTE_TOOL, name), at_start, measured)
+
+
 class ToolExecution(Invocation):
     """One execution of a tool. Its arguments and result are content.
 
     ``function`` is what runs, where that is known: a recorder of that very function then steps aside.
     """
 
-    __slots__ = ("arguments", "asked", "function", "result", "tool_name", "tool_type")
+    __slots__ = ("_tool", "arguments", "asked", "function", "result")
 
     def __init__(
         self, telemetry: Telemetry, name: str, tool_type: str = "function", description: str | None = None
     ) -> None:
-        # They are attributes of metrics, too.
-        self.tool_name = name = encodable(name)
-        self.tool_type = tool_type
+        self._tool = told = _tool(name, tool_type)
         self.function: object = None
         # The model's call that this is the execution of.
         self.asked: Call | None = None
         self.arguments: Content | None = None
         self.result: Content | None = None
-        at_start = {GenAI.OPERATION_NAME: Operation.EXECUTE_TOOL, GenAI.TOOL_NAME: name, GenAI.TOOL_TYPE: tool_type}
         agent = enclosing_agent()
-        if agent is not None:
-            at_start[GenAI.AGENT_NAME] = agent.name
-        super().__init__(telemetry, span_name(Operation.EXECUTE_TOOL, name), at_start)
+        at_start = told.at_start if agent is None else {**told.at_start, GenAI.AGENT_NAME: agent.name}
+        super().__init__(telemetry, told.span_name, at_start)
         if description:
             self.attributes[GenAI.TOOL_DESCRIPTION] = description
+
+    @property
+    def tool_name(self) -> str:
+        """``gen_ai.tool.name``."""
+        return self._tool.name
 
     def _finish(self) -> None:
         if self.asked is not None:
@@ -63,9 +82,9 @@ class ToolExecution(Invocation):
         _add_content(self, content, attributes)
 
     def _record(self, duration_s: float) -> None:
-        attributes = {GenAI.TOOL_NAME: self.tool_name, GenAI.TOOL_TYPE: self.tool_type}
+        attributes: Mapping[str, Any] = self._tool.measured
         if self.error_type is not None:
-            attributes[Error.TYPE] = self.error_type
+            attributes = {**attributes, Error.TYPE: self.error_type}
         self.telemetry.tool_duration.record(duration_s, attributes, self._context)
 
 

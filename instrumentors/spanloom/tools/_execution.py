@@ -89,5 +89,4 @@ def _is_recorded(function: Callable[..., Any], name: str, telemetry: Telemetry) 
 
 
 def _conclude(execution: ToolExecution, result: Any) -> None:
-    if execution.captures_content:
-        execution.result = lambda: result
+    execution.result = lambda: result
