@@ -9,7 +9,8 @@ import threading
 
 from opentelemetry.trace import SpanContext
 
-from spanloom.genai._pending import AskedCalls, Call, Response, prints_of
+from spanloom.genai._pending import AskedCalls, Call, Response
+from spanloom.genai._prints import asked_prints
 from tests.no_harm.soak import Memory, rss_kib
 
 # Everything is full: 16 times as many as in one scope.
@@ -36,8 +37,8 @@ def _stand(calls: int) -> Memory:
 
 def _ask(asked: AskedCalls, start: int, count: int) -> None:
     for number in range(start, start + count):
-        response = Response(SpanContext(number + 1, 1, is_remote=False), f"r{number}", None, None)
-        call = Call(f"call_{number}", "search", prints_of({"q": number}), 0)
+        response = Response(SpanContext(number + 1, 1, is_remote=False), f"r{number}", True)
+        call = Call(f"call_{number}", "search", asked_prints({"q": number}), 0)
         asked.add(response, [call], (number // 10,))
 
 

@@ -27,7 +27,7 @@ from tests.tool_calls._script import (
 )
 
 pytestmark = pytest.mark.usefixtures("plugins")
-A, B = asked("a_1234567", q="x"), asked("b_1234567", q="y")
+A, B = asked("a_12345678", q="x"), asked("b_12345678", q="y")
 A_ID, B_ID = A["id"], B["id"]
 UNANSWERED, UNASKED = "spanloom.tool.unanswered", "spanloom.tool.unasked"
 
@@ -214,19 +214,19 @@ def test_an_answer_to_nothing_in_a_chain_that_is_known(recorder):
 
 def test_tools_of_other_kinds(recorder):
     """Shells, patches and custom tools are answered by their call id, too."""
-    patch = {"type": "apply_patch_call", "id": "p", "call_id": "patch_0001", "operation": {"type": "delete_file"}}
-    custom = {"type": "custom_tool_call", "id": "c", "call_id": "custom_001", "name": "search", "input": "x"}
+    patch = {"type": "apply_patch_call", "id": "p", "call_id": "patch_00000001", "operation": {"type": "delete_file"}}
+    custom = {"type": "custom_tool_call", "id": "c", "call_id": "custom_00000001", "name": "search", "input": "x"}
     client = scripted(items("resp_1", patch, custom), items("resp_2"))
     respond(client, "Do it.")
     search("x")
     respond(
         client,
-        [{"type": "custom_tool_call_output", "call_id": "custom_001", "output": "x"}],
+        [{"type": "custom_tool_call_output", "call_id": "custom_00000001", "output": "x"}],
         previous_response_id="resp_1",
     )
     last = recorder.spans[-1]
-    assert links(last) == [(1, "asked_by", None), (2, "executed_by", "custom_001")]
-    assert events(last) == [(UNANSWERED, "patch_0001", "apply_patch")]
+    assert links(last) == [(1, "asked_by", None), (2, "executed_by", "custom_00000001")]
+    assert events(last) == [(UNANSWERED, "patch_00000001", "apply_patch")]
 
 
 def test_a_response_that_is_fetched(recorder):
@@ -245,3 +245,90 @@ def test_a_response_that_is_fetched(recorder):
         [],
         [(4, "asked_by", B_ID)],
     ]
+
+
+def test_two_agents_whose_calls_are_numbered_alike(recorder):
+    """In one trace: each answer is its own call's, by name and arguments; the other call stays open."""
+    one, other = asked("call_0", q="x"), asked("call_0", q="y")
+    client = scripted(asking(one), asking(other), chat(), chat())
+    with app(recorder).start_as_current_span("request"):
+        create(client)
+        create(client)
+        search("x")
+        create(client, said([one]), answer("call_0"))
+        search("y")
+        create(client, said([other]), answer("call_0"))
+    assert [links(span) for span in recorder.spans[3:]] == [
+        [(2, "asked_by", "call_0")],
+        [(2, "asked_by", None), (4, "executed_by", "call_0")],
+        [(3, "asked_by", "call_0")],
+        [(3, "asked_by", None), (6, "executed_by", "call_0")],
+    ]
+
+
+def test_examples_before_a_conversation(recorder):
+    """Calls that were never asked for may have the ids of some that were."""
+    client = scripted(asking(asked("call_1", q="x")), chat())
+    with app(recorder).start_as_current_span("request"):
+        create(client)
+        create(client, said([asked("call_1", q="example")]), answer("call_1"))
+        search("x")
+    assert links(recorder.spans[2]) == []
+    assert links(recorder.spans[3]) == [(2, "asked_by", "call_1")]
+
+
+@pytest.mark.parametrize("call_id", ["functions.search:0", "tool_call_0", "get_weather", "0", "call_1_2"])
+def test_ids_that_are_others_as_well(call_id, recorder):
+    """What has no long random part is not looked for in other traces."""
+    call = asked(call_id, q="x")
+    client = scripted(asking(call), chat())
+    for messages in ((), (said([call]), answer(call_id))):
+        with app(recorder).start_as_current_span("request"):
+            create(client, *messages)
+    assert links(recorder.spans[3]) == []
+
+
+SHELL = {"type": "shell_call", "id": "sh_1", "call_id": "call_shell_01", "action": {"commands": ["ls"]}}
+HOSTED = {**SHELL, "environment": {"type": "container_reference", "container_id": "c"}}
+ORDINARY = {
+    "a shell of the provider's": [HOSTED, {"type": "shell_call_output", "call_id": "call_shell_01", "output": []}],
+    "a program": [
+        {"type": "program", "id": "p", "call_id": "prog_00000001", "code": "1"},
+        {"type": "program_output", "call_id": "prog_00000001", "result": "1"},
+    ],
+    "a reference": [{"type": "item_reference", "id": "fc_1"}, output_item("call_ref_00001")],
+    "a local shell": [
+        {"type": "local_shell_call", "id": "ls_1", "call_id": "call_local_01", "action": {"command": ["ls"]}},
+        {"type": "local_shell_call_output", "id": "call_local_01", "output": "x"},
+    ],
+    "a search for tools": [
+        {"type": "tool_search_call", "id": "t", "call_id": "search_00001", "execution": "server", "arguments": {}},
+        {"type": "tool_search_output", "call_id": "search_00001", "execution": "server", "tools": []},
+    ],
+    "what was compacted": [{"type": "compaction", "id": "cmp_1"}, output_item("call_old_00001")],
+    "an approval": [
+        {"type": "mcp_approval_request", "id": "m", "name": "n", "arguments": "{}", "server_label": "s"},
+        {"type": "mcp_approval_response", "approval_request_id": "m", "approve": True},
+    ],
+}
+
+
+@pytest.mark.parametrize("name", ORDINARY)
+def test_ordinary_histories(name, recorder):
+    """Nothing to tell of what the provider runs, or has."""
+    respond(scripted(items("resp_1")), ORDINARY[name])
+    assert events(recorder.span) == []
+
+
+def test_each_execution_is_linked_by_the_request_that_brings_it(recorder):
+    """Also where the model says nothing between its calls."""
+    calls = [call_item(f"call_{number}0000000", q=str(number)) for number in range(3)]
+    client = scripted(*(items(f"resp_{number}", one) for number, one in enumerate(calls)), items("resp_9"))
+    given = [USER]
+    for number, one in enumerate(calls):
+        respond(client, given)
+        search(str(number))
+        given = [*given, one, output_item(one["call_id"])]
+    respond(client, given)
+    brought = [[link[2] for link in links(span) if link[1] == "executed_by"] for span in recorder.spans[::2]]
+    assert brought == [[], *([one["call_id"]] for one in calls)]

@@ -16,6 +16,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from spanloom.genai import _guard, _tool_calls
+from spanloom.genai._prints import Unknown
 from spanloom.openai import OpenAIInstrumentor
 from spanloom.tools import ToolsInstrumentor, tool
 from tests._support.spans import Recorder
@@ -26,10 +27,12 @@ from tests.tool_calls._script import (
     asked,
     asking,
     call_item,
+    chunk,
     ids,
     items,
     links,
     scripted,
+    sse,
     streamed,
 )
 
@@ -312,7 +315,7 @@ def test_unsampled(monkeypatch):
         one.instrument(**recorder.providers)
     run(create(scripted(asking(asked("a", q="x")))))
     (kept,) = _tool_calls.asked_calls()._everywhere.calls
-    assert kept.arguments is None
+    assert isinstance(kept.arguments, Unknown)
     for one in plugins:
         one.uninstrument()
     recorder.close()
@@ -330,7 +333,102 @@ def test_what_was_dropped_is_counted(monkeypatch, recorder):
 def test_a_fault_of_ours_costs_the_link_only(monkeypatch, recorder):
     """The call, the tool and their spans go on."""
     monkeypatch.setattr(_guard, "RERAISE", False)
-    monkeypatch.setattr(_tool_calls, "_flow_here", lambda: 1 / 0)
+    monkeypatch.setattr(_tool_calls, "_runner", lambda: 1 / 0)
     run(create(scripted(asking(asked("a", q="x")))))
     assert ids(recorder) == [None]
     assert trace.get_current_span() is trace.INVALID_SPAN
+
+
+# Inside other tools, and servers with ways of their own.
+
+
+@tool
+def report(q: str) -> str:
+    """Looks something up, and tells."""
+    return search(q=q)
+
+
+def test_what_a_tool_calls_by_itself(recorder):
+    """The model's call is left to the one that it asked for."""
+    create(scripted(asking(asked("r", "report", q="x"), asked("s", q="x"))))
+    report("x")
+    search("x")
+    assert ids(recorder) == ["r", None, "s"]
+
+
+def test_a_model_that_is_asked_inside_a_tool(recorder):
+    """Its calls are executed there; not those of the model outside."""
+    client = scripted(asking(asked("outer", q="x"), asked("agent_1", "agent")), asking(asked("inner", q="x")))
+
+    @tool
+    def agent():
+        create(client)
+        search("x")
+
+    create(client)
+    agent()
+    search("x")
+    assert ids(recorder) == ["agent_1", "inner", "outer"]
+
+
+def test_numbers_that_hash_alike(recorder):
+    """Python's hash is the same of -1 and -2."""
+    create(scripted(asking(asked("a", limit=-1), asked("b", limit=-2))))
+    search(limit=-2)
+    search(limit=-1)
+    assert ids(recorder) == ["b", "a"]
+
+
+def test_a_call_without_arguments_in_a_thread_without_a_context(recorder):
+    """Anybody may make it: it is left to who has the context."""
+    create(scripted(asking(asked("a"))))
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        pool.submit(search).result()
+    search()
+    assert ids(recorder) == [None, "a"]
+
+
+def test_a_reason_with_each_call(recorder):
+    """Some servers send the reason more than once."""
+    chunks = []
+    for place, call in enumerate((asked("a", q="x"), asked("b", q="y"))):
+        delta = {"tool_calls": [{**call, "index": place}]}
+        chunks.append(chunk(choices=[{"index": 0, "delta": delta, "finish_reason": "tool_calls"}]))
+    stream = create(scripted(sse(*chunks)), stream=True)
+    list(stream)
+    search("x")
+    search("y")
+    assert ids(recorder) == ["a", "b"]
+
+
+def test_a_response_that_is_read_on_by_another_request(recorder):
+    """Made in the background: the beginning was told to one stream, the rest to another."""
+    done = [
+        {"type": "response.output_item.done", "output_index": place, "item": item, "sequence_number": 1}
+        for place, item in enumerate((call_item("a", q="a"), call_item("b", q="b")))
+    ]
+    created = {"type": "response.created", "response": items("resp_1"), "sequence_number": 0}
+    client = scripted(sse(created, done[0]), sse(done[1]))
+    stream = client.responses.create(model=MODEL, input="x", stream=True, background=True)
+    for event in stream:
+        if event.type == "response.output_item.done":
+            break
+    stream.close()
+    list(client.responses.retrieve("resp_1", stream=True, starting_after=1))
+    search("a")
+    search("b")
+    assert ids(recorder) == ["a", "b"]
+    assert [one.links[0].context.span_id for one in recorder.spans[2:]] == [1, 1]
+
+
+def test_nothing_of_the_arguments_is_looked_at_without_need(recorder):
+    """Lazy lists and objects are the application's."""
+
+    class Lazy(list):
+        def __iter__(self):
+            raise AssertionError("read")
+
+    create(scripted(asking(asked("a", q=[]))))
+    assert search.__wrapped__ is not None
+    search(Lazy())
+    assert ids(recorder) == [None]

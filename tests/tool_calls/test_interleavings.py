@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from spanloom.genai import _pending
+from spanloom.genai import _pending, _prints
 from tests.tool_calls._interleaving import faults
 
 
@@ -25,7 +25,7 @@ def test_the_oracle_sees_a_guess(monkeypatch: pytest.MonkeyPatch):
 
 def test_the_oracle_sees_a_call_that_is_not_found(monkeypatch: pytest.MonkeyPatch):
     """Never finding anything is one, too."""
-    monkeypatch.setattr(_pending, "fits", lambda *given: False)
+    monkeypatch.setattr(_prints.Prints, "fits", lambda *given: False)
     told, _, found = faults(0, 20)
     assert told
     assert found == 0

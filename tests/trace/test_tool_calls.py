@@ -16,12 +16,18 @@ def search(q: str) -> str:
 
 
 OPENAI = (
-    {"role": "assistant", "tool_calls": [{"id": "c_1", "function": {"name": "search", "arguments": '{"q": "x"}'}}]},
-    {"role": "tool", "tool_call_id": "c_1", "content": "x"},
+    {
+        "role": "assistant",
+        "tool_calls": [{"id": "c_12345678", "function": {"name": "search", "arguments": '{"q": "x"}'}}],
+    },
+    {"role": "tool", "tool_call_id": "c_12345678", "content": "x"},
 )
 PARTS = (
-    {"role": "assistant", "parts": [{"type": "tool_call", "id": "c_1", "name": "search", "arguments": {"q": "x"}}]},
-    {"role": "tool", "parts": [{"type": "tool_call_response", "id": "c_1", "response": "x"}]},
+    {
+        "role": "assistant",
+        "parts": [{"type": "tool_call", "id": "c_12345678", "name": "search", "arguments": {"q": "x"}}],
+    },
+    {"role": "tool", "parts": [{"type": "tool_call_response", "id": "c_12345678", "response": "x"}]},
 )
 
 
@@ -38,16 +44,16 @@ def test_one_story(asked, answered, inside, by_hand):
         search("x")
     with trace.inference(model="m", provider="openai") as call:
         call.input(["Which one?", asked, answered])
-    assert ids(by_hand) == ["c_1"]
-    assert links(by_hand.spans[1]) == [(1, "asked_by", "c_1")]
-    assert links(by_hand.spans[2]) == [(1, "asked_by", None), (2, "executed_by", "c_1")]
+    assert ids(by_hand) == ["c_12345678"]
+    assert links(by_hand.spans[1]) == [(1, "asked_by", "c_12345678")]
+    assert links(by_hand.spans[2]) == [(1, "asked_by", None), (2, "executed_by", "c_12345678")]
 
 
 def test_what_does_not_fit(by_hand):
     """A call without an answer, and an answer without a call."""
     with trace.inference(model="m", provider="openai") as call:
-        call.input([OPENAI[0], {**OPENAI[1], "tool_call_id": "c_2"}])
+        call.input([OPENAI[0], {**OPENAI[1], "tool_call_id": "c_23456789"}])
     assert events(by_hand.span) == [
-        ("spanloom.tool.unanswered", "c_1", "search"),
-        ("spanloom.tool.unasked", "c_2", None),
+        ("spanloom.tool.unanswered", "c_12345678", "search"),
+        ("spanloom.tool.unasked", "c_23456789", None),
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
 from spanloom.dspy import _attempts, _lm_result, _lm_stream, _transport, _typesafe
@@ -19,12 +19,10 @@ from spanloom.dspy._wrap import both
 from spanloom.genai import (
     Target,
     Telemetry,
-    ToolHistory,
     attempt,
-    chat_history,
     inference_is_recorded,
-    parts_history,
     tell_tool_history,
+    tool_history,
 )
 from spanloom.semconv import DSpy, Operation
 
@@ -74,17 +72,17 @@ def _read(inference: LMCall, args: tuple[Any, ...], kwargs: dict[str, Any], merg
     if request is not None:
         # The LM's own settings are no part of it.
         read_typed(inference, request, kwargs)
-        _tell_history(inference, parts_history, field(request, "messages"))
+        _tell_history(inference, field(request, "messages"))
         if inference.captures_content:
             keep_typed(inference, request)
         return
     read_settings(inference, merged)
-    _tell_history(inference, chat_history, kwargs.get("messages"))
+    _tell_history(inference, kwargs.get("messages"))
     if inference.captures_content:
         keep_content(inference, args, kwargs, merged)
 
 
-def _tell_history(inference: LMCall, read: Callable[[Iterable[Any]], ToolHistory | None], messages: Any) -> None:
-    history = read(cast("Iterable[Any]", messages)) if isinstance(messages, (list, tuple)) else None
+def _tell_history(inference: LMCall, messages: Any) -> None:
+    history = tool_history(cast("Iterable[Any]", messages)) if isinstance(messages, (list, tuple)) else None
     if history is not None:
         tell_tool_history(inference, history)

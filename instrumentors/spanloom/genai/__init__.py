@@ -35,7 +35,7 @@ if TYPE_CHECKING:
         remember_tool_calls,
         tell_tool_history,
     )
-    from spanloom.genai._tool_history import AskedCall, ToolHistory, calls_of, chat_history, parts_history
+    from spanloom.genai._tool_history import AskedCall, ToolHistory, call_in_part, calls_of, tool_history
     from spanloom.genai._usage import Peer, Usage
 
 __all__ = [
@@ -69,8 +69,8 @@ __all__ = [
     "around_calls",
     "as_text",
     "attempt",
+    "call_in_part",
     "calls_of",
-    "chat_history",
     "content",
     "current",
     "default_of",
@@ -87,12 +87,12 @@ __all__ = [
     "json_text",
     "match_tool_call",
     "named_arguments",
-    "parts_history",
     "providers_of",
     "quiet",
     "remember_tool_calls",
     "tell_tool_history",
     "tolerant",
+    "tool_history",
 ]
 
 _HOMES = {
@@ -126,8 +126,8 @@ _HOMES = {
     "around_calls": "_functions",
     "as_text": "_content",
     "attempt": "_guard",
+    "call_in_part": "_tool_history",
     "calls_of": "_tool_history",
-    "chat_history": "_tool_history",
     "content": "_capture",
     "current": "_context",
     "default_of": "_arguments",
@@ -144,12 +144,12 @@ _HOMES = {
     "json_text": "_content",
     "match_tool_call": "_tool_calls",
     "named_arguments": "_arguments",
-    "parts_history": "_tool_history",
     "providers_of": "_hosts",
     "quiet": "_context",
     "remember_tool_calls": "_tool_calls",
     "tell_tool_history": "_tool_calls",
     "tolerant": "_guard",
+    "tool_history": "_tool_history",
 }
 
 

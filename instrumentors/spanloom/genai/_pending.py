@@ -3,7 +3,7 @@
 A call is found in the *scopes* in which it was asked: its trace, or the flow of a program without spans around it. Two
 calls that cannot be told apart are no match: an execution without an id is better than one with another call's.
 
-Names and ids are kept, and of the arguments a number that equal ones share; never what they say.
+Names and ids are kept, and of the arguments a digest each (``_prints``); never what they say.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from spanloom.genai._content import plain
+from spanloom.genai._prints import Asked, Prints, Unknown, print_of
 
 if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext
@@ -28,17 +28,14 @@ WAITING, RUNNING, DONE, FAILED = range(4)
 # In the place of a default that a parameter has not.
 MISSING: Final = object()
 
-Arguments = Mapping[str, Any]
-DefaultOf = Callable[[str], Any]
-
 
 class Call:
     """One call that a model asked for."""
 
     __slots__ = ("answered", "arguments", "asked_s", "choice", "id", "name", "ran", "response", "scopes", "state")
 
-    def __init__(self, call_id: str, name: str, arguments: Prints | int | None, choice: int) -> None:
-        """``arguments``: see ``prints_of``; ``choice``: which of the answers that were asked for has it."""
+    def __init__(self, call_id: str, name: str, arguments: Asked, choice: int) -> None:
+        """``choice``: which of the answers that were asked for has it."""
         self.id = call_id
         self.name = name
         self.arguments = arguments
@@ -56,7 +53,7 @@ class Call:
         """Whether an execution may be this call's. After a failure it may be tried again."""
         return not self.answered and self.state in (WAITING, FAILED)
 
-    def begin(self, span: SpanContext) -> None:
+    def run_in(self, span: SpanContext) -> None:
         """It is executed in this span."""
         self.state, self.ran = RUNNING, span
 
@@ -64,17 +61,25 @@ class Call:
         """Its execution is over."""
         self.state = FAILED if failed else DONE
 
+    def is_like(self, other: Call) -> bool:
+        """Whether the two ask for the same."""
+        return (self.id, self.name, self.arguments) == (other.id, other.name, other.arguments)
+
 
 class Response:
-    """What asked: its span, its place in a chain of stored responses, and in which thread and task it came."""
+    """What asked: its span, the tool that it was called in, and which thread and task it came to."""
 
-    __slots__ = ("calls", "flow", "id", "previous_id", "span")
+    __slots__ = ("begins", "calls", "id", "inside", "runner", "span")
 
-    def __init__(self, span: SpanContext, response_id: str | None, previous_id: str | None, flow: Hashable) -> None:
+    def __init__(
+        self, span: SpanContext, response_id: str | None, begins: bool, runner: Hashable = None, inside: int = 0
+    ) -> None:
+        """``begins``: nothing stored comes before it. ``inside``: the span id of the tool execution around it."""
         self.span = span
         self.id = response_id
-        self.previous_id = previous_id
-        self.flow = flow
+        self.begins = begins
+        self.runner = runner
+        self.inside = inside
         # A stream tells them one by one.
         self.calls: list[Call] = []
 
@@ -86,46 +91,14 @@ class Dropped(NamedTuple):
     expired: int = 0
 
 
-Prints = dict[str, int]
+class Execution(NamedTuple):
+    """What runs. ``given`` tells its arguments, if they can be told; ``inside`` is as a ``Response`` has it."""
 
-
-def prints_of(arguments: Any) -> Prints | int | None:
-    """Numbers that equal arguments share: one for each by its name, one for a text; ``None`` for what is unknown."""
-    if isinstance(arguments, dict):
-        return {str(name): print_of(value) for name, value in cast("dict[Any, Any]", arguments).items()}
-    return print_of(arguments) if isinstance(arguments, str) else None
-
-
-def print_of(value: Any) -> int:
-    """A number that equal values share, as they are equal in JSON: a tuple is a list, 1.0 is 1, a date its text."""
-    return hash(_frozen(plain(value)))
-
-
-def _frozen(value: Any) -> Hashable:
-    if isinstance(value, dict):
-        return frozenset((name, _frozen(one)) for name, one in cast("dict[str, Any]", value).items())
-    if isinstance(value, list):
-        return tuple(map(_frozen, cast("list[Any]", value)))
-    # In Python, True is 1.
-    return (value,) if isinstance(value, bool) else value
-
-
-def fits(asked: Prints | int | None, given: Prints, default: Callable[[str], int | None]) -> bool:
-    """Whether an execution with these arguments may be the call. What nobody gave has its default on both sides."""
-    if asked is None:
-        return True
-    if isinstance(asked, int):
-        return [*given.values()] == [asked]
-    if asked == given:
-        return True
-    names = {*asked, *given}
-    return all(_or_default(asked, name, default) == _or_default(given, name, default) for name in names)
-
-
-def _or_default(prints: Prints, name: str, default: Callable[[str], int | None]) -> int | None:
-    """Where there is no default either, nothing is like it."""
-    found = prints.get(name)
-    return default(name) if found is None else found
+    name: str
+    given: Callable[[], Mapping[str, Any] | None]
+    default_of: Callable[[str], Any]
+    runner: Callable[[], Hashable]
+    inside: int = 0
 
 
 class _Scope:
@@ -189,11 +162,13 @@ class AskedCalls:
         self._lock = threading.RLock()
 
     def add(self, response: Response, calls: Iterable[Call], scopes: Iterable[Hashable]) -> Dropped:
-        """Remember calls of a response in these scopes."""
+        """Remember calls of a response in these scopes; one that it has asked for already is the same one."""
         now, keys = self._clock(), (EVERYWHERE, *scopes)
         with self._lock:
             expired = self._expire(now)
             for call in calls:
+                if any(call.is_like(known) for known in response.calls):
+                    continue
                 response.calls.append(call)
                 call.response, call.scopes, call.asked_s = response, keys, now
                 for key in keys:
@@ -210,9 +185,9 @@ class AskedCalls:
         return lost
 
     def _shrink(self, key: Hashable) -> int:
-        lost, scope = 0, self._scopes[key]
+        lost, scope = 0, self._scopes.get(key)
         most = self._max_calls * (_EVERYWHERE_TIMES if key == EVERYWHERE else 1)
-        while len(scope.calls) > most:
+        while scope is not None and len(scope.calls) > most:
             lost += self._remove(next(iter(scope.calls)))
         return lost
 
@@ -234,57 +209,53 @@ class AskedCalls:
         if self._responses.get(response.id) is response:
             del self._responses[response.id]
 
-    def begin(
-        self,
-        scopes: Iterable[Hashable],
-        name: str,
-        given: Callable[[], Arguments | None],
-        default_of: DefaultOf,
-        flow: Callable[[], Hashable],
-    ) -> Call | None:
-        """The call that an execution of ``name`` belongs to, which then runs; ``None`` where that is not certain."""
-        candidates = self._named(scopes, name)
+    def take(self, scopes: Iterable[Hashable], execution: Execution) -> Call | None:
+        """The call that this execution is of, which then runs; ``None`` where that is not certain."""
+        key, candidates = self._named(scopes, execution)
         # Nobody's code is called under the lock.
-        arguments = given() if candidates else None
-        if arguments is None:
+        given = execution.given() if candidates else None
+        # In a thread of which nothing is known, a call without arguments may be anybody's.
+        if given is None or (key == EVERYWHERE and not given):
             return None
-        prints = {name: print_of(value) for name, value in arguments.items()}
+        prints = Prints({name: print_of(value) for name, value in given.items()})
 
         @functools.cache
-        def default(name: str) -> int | None:
-            value = default_of(name)
+        def default(name: str) -> bytes | None:
+            value = execution.default_of(name)
             return None if value is MISSING else print_of(value)
 
-        found = [one for one in candidates if fits(one.arguments, prints, default)]
-        here = flow() if len(found) > 1 else None
+        found = [one for one in candidates if one.arguments.fits(prints, default)]
+        runner = execution.runner() if len(found) > 1 else None
         with self._lock:
-            call = _only([one for one in found if one.may_begin], here)
+            call = _only([one for one in found if one.may_begin], runner)
             if call is not None:
                 call.state = RUNNING
         return call
 
-    def _named(self, scopes: Iterable[Hashable], name: str) -> list[Call]:
-        """In the first scope that has any."""
+    def _named(self, scopes: Iterable[Hashable], execution: Execution) -> tuple[Hashable, list[Call]]:
+        """The calls of its name that may begin where it runs, and the scope: the first one that has any."""
         oldest = self._clock() - self._max_age_s
         with self._lock:
             for key in scopes:
                 scope = self._scopes.get(key)
-                known = scope.by_name.get(name) if scope is not None else None
-                if known:
-                    return [one for one in known if one.asked_s >= oldest and one.may_begin]
-        return []
+                known = scope.by_name.get(execution.name, ()) if scope is not None else ()
+                found = [one for one in known if one.asked_s >= oldest and one.may_begin]
+                # What a tool calls is its own affair, unless a model asked for it inside the tool.
+                found = [one for one in found if one.response is None or one.response.inside == execution.inside]
+                if found:
+                    return key, found
+        return None, []
 
-    def find(self, scopes: Iterable[Hashable], call_id: str) -> Call | None:
-        """The call of this id in the first scope that has it. Of several, the only one that waits, or is open."""
+    def find(self, scopes: Iterable[Hashable], call_id: str) -> list[Call]:
+        """The calls of this id in the first scope that has any."""
         oldest = self._clock() - self._max_age_s
         with self._lock:
             for key in scopes:
                 scope = self._scopes.get(key)
                 known = scope.by_id.get(call_id, ()) if scope is not None else ()
-                found = [one for one in known if one.asked_s >= oldest]
-                if found:
-                    return _single(found)
-        return None
+                if found := [one for one in known if one.asked_s >= oldest]:
+                    return found
+        return []
 
     def answer(self, call: Call) -> None:
         """The model has its result: nothing is executed for it any more."""
@@ -301,29 +272,28 @@ class AskedCalls:
             return self._responses.get(response_id)
 
 
-def _single(same: list[Call]) -> Call | None:
-    """Of calls with one id."""
-    waiting = [one for one in same if one.may_begin]
-    unanswered = [one for one in same if not one.answered]
-    return next((some[0] for some in (same, waiting, unanswered) if len(some) == 1), None)
+def single(calls: list[Call], which: Callable[[Call], bool]) -> Call | None:
+    """Of calls with one id: the only one, or else the only one like this."""
+    chosen = calls if len(calls) == 1 else [one for one in calls if which(one)]
+    return chosen[0] if len(chosen) == 1 else None
 
 
-def _only(found: list[Call], flow: Hashable) -> Call | None:
-    """The one that is meant. Equal calls of one answer are taken in their order by the flow that asked for them.
+def _only(found: list[Call], runner: Hashable) -> Call | None:
+    """The one that is meant. Equal calls of one answer are taken in their order by the thread and task that got it.
 
     Elsewhere they may run in any order; and where one has failed, it may be tried again.
     """
     first = found[0] if found else None
-    if first is None or first.arguments is None:
+    if first is None or isinstance(first.arguments, Unknown):
         return None
     if len(found) == 1:
         return first
     response = first.response
-    if flow is None or response is None or response.flow != flow or any(_differs(one, first) for one in found):
+    if runner is None or response is None or response.runner != runner or any(_differs(one, first) for one in found):
         return None
     return first
 
 
 def _differs(one: Call, first: Call) -> bool:
     same = one.response is first.response and one.choice == first.choice
-    return not same or one.arguments is None or one.state != WAITING
+    return not same or isinstance(one.arguments, Unknown) or one.state != WAITING

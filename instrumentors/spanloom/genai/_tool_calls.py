@@ -2,6 +2,12 @@
 
 Plugins tell what an answer asks for (``remember_tool_calls``) and what a request says of earlier calls
 (``tell_tool_history``); each execution looks for its call (``match_tool_call``). Links and ids are written here.
+
+Where a call is asked and looked for (its scopes):
+
+- its trace, and the one in which the answer is read;
+- the ``Flow`` of a program that has no span around its calls: a context variable, set where an answer is read;
+- all of the process, for a thread of which nothing is known, and for ids that are nobody else's.
 """
 
 from __future__ import annotations
@@ -13,7 +19,7 @@ import re
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,10 +27,12 @@ from opentelemetry import context as otel
 from opentelemetry import metrics
 
 from spanloom import semconv
-from spanloom.genai import _pending
-from spanloom.genai._content import encodable, parsed_json
+from spanloom.genai._client import FetchResponse
+from spanloom.genai._content import encodable
 from spanloom.genai._guard import guarded
-from spanloom.genai._pending import MISSING, AskedCalls, Call, Dropped, Response
+from spanloom.genai._kinds import ToolExecution
+from spanloom.genai._pending import EVERYWHERE, MISSING, AskedCalls, Call, Dropped, Execution, Response, single
+from spanloom.genai._prints import Asked, Unknown, asked_prints
 from spanloom.genai._roots import SPAN_KEY
 from spanloom.semconv import GenAI, Link, Spanloom, SpanloomEvent
 
@@ -33,11 +41,10 @@ if TYPE_CHECKING:
 
     from spanloom.genai._client import ClientCall
     from spanloom.genai._invocation import Invocation
-    from spanloom.genai._kinds import ToolExecution
     from spanloom.genai._tool_history import AskedCall, ToolHistory
 
-# Some servers number the calls of an answer: such an id is another conversation's as well.
-_NUMBERED: Final = re.compile(r"[A-Za-z]*[_-]?\d{0,4}(?:[_-]\d{1,4}){0,2}")
+# Some servers number the calls of an answer: only an id with a long random run is nobody else's.
+_RUNS: Final = re.compile(r"[A-Za-z0-9]{8,}")
 # A request may repeat a long history; a span keeps 128 links.
 _MAX_LINKS: Final = 64
 # What is longer is no call to be found by its arguments.
@@ -74,43 +81,58 @@ def _dropped() -> metrics.Counter:
 
 
 def any_tool_call() -> bool:
-    """Whether a model has asked for anything lately."""
+    """Whether any call is remembered: else there is nothing to look for."""
     return bool(asked_calls())
+
+
+# What a model asks for.
 
 
 @guarded("genai.tool_calls.remember")
 def remember_tool_calls(call: ClientCall, asked: Iterable[AskedCall]) -> None:
     """Remember what an answer asks for. A stream may tell it call by call."""
-    wanted = [_call_of(one, call.recording) for one in asked]
+    wanted = [Call(one.id, encodable(one.name), _prints(one, call.recording), one.choice) for one in asked]
     if not wanted:
         return
     if call.asked is None:
-        if call.claim == "fetch_response" and asked_calls().response(call.answer_id or "") is not None:
-            return  # asked for by the call that made the response
-        previous = call.attributes.get(GenAI.REQUEST_PREVIOUS_RESPONSE_ID)
-        call.asked = Response(call.span.get_span_context(), call.answer_id, previous, _flow_here())
+        call.asked = _known(call, wanted) or _response_of(call)
     _count(asked_calls().add(call.asked, wanted, _scopes_of_answer(call)))
 
 
-def _call_of(one: AskedCall, recording: bool) -> Call:
+def _prints(one: AskedCall, recording: bool) -> Asked:
     # Of what nobody keeps it is only known that there is such a call: nothing may be mistaken for it.
-    arguments = (one.arguments if one.is_text else _parsed(one.arguments)) if recording else None
-    return Call(one.id, encodable(one.name), _pending.prints_of(arguments), one.choice)
+    if not recording or (isinstance(one.arguments, str) and len(one.arguments) > _MAX_ARGUMENT_CHARS):
+        return Unknown()
+    return asked_prints(one.arguments, one.is_text)
 
 
-def _parsed(arguments: Any) -> Any:
-    if not isinstance(arguments, str):
-        return arguments
-    if len(arguments) > _MAX_ARGUMENT_CHARS:
-        return None
-    # A tool without parameters may be called with nothing at all.
-    return parsed_json(arguments) if arguments else {}
+def _known(call: ClientCall, wanted: list[Call]) -> Response | None:
+    """What made a response that is fetched: that call has asked, be it for all of this or for the beginning of it."""
+    known = asked_calls().response(call.answer_id or "") if isinstance(call, FetchResponse) else None
+    return known if known is not None and wanted else None
+
+
+def _response_of(call: ClientCall) -> Response:
+    before = (GenAI.REQUEST_PREVIOUS_RESPONSE_ID, GenAI.CONVERSATION_ID)
+    begins = not isinstance(call, FetchResponse) and not any(name in call.attributes for name in before)
+    return Response(call.span.get_span_context(), call.answer_id, begins, _runner(), _tool_around(call))
+
+
+def _tool_around(one: Invocation) -> int:
+    """The span id of the innermost tool execution around this; 0 where there is none."""
+    above = one.parent
+    while above is not None and not isinstance(above, ToolExecution):
+        above = above.parent
+    return 0 if above is None else above.span.get_span_context().span_id
 
 
 def _count(dropped: Dropped) -> None:
     for reason, number in zip(Dropped._fields, dropped, strict=True):
         if number:
             _dropped().add(number, {Spanloom.DROP_REASON: reason})
+
+
+# What is executed.
 
 
 def _no_default(name: str) -> Any:
@@ -126,19 +148,33 @@ def match_tool_call(
     call_id: str | None = None,
 ) -> None:
     """Find the call that this execution is of: by its id, or else by name and arguments, where that is certain."""
-    calls, span = asked_calls(), execution.span
     if call_id is not None:
         execution.attributes[GenAI.TOOL_CALL_ID] = call_id
-        call = calls.find(_scopes_of_id(span, call_id), call_id) if calls else None
-    else:
-        call = calls.begin(_scopes_here(), execution.tool_name, given, default_of, _flow_here) if calls else None
+    # Of what nobody keeps nothing is read.
+    if not execution.recording or not any_tool_call():
+        return
+    call = _by_id(execution, call_id) if call_id is not None else _by_arguments(execution, given, default_of)
     if call is None:
         return
-    call.begin(span.get_span_context())
+    call.run_in(execution.span.get_span_context())
     execution.asked = call
     execution.attributes[GenAI.TOOL_CALL_ID] = call.id
     if call.response is not None:
-        span.add_link(call.response.span, {Spanloom.LINK: Link.ASKED_BY, GenAI.TOOL_CALL_ID: call.id})
+        execution.span.add_link(call.response.span, {Spanloom.LINK: Link.ASKED_BY, GenAI.TOOL_CALL_ID: call.id})
+
+
+def _by_id(execution: ToolExecution, call_id: str) -> Call | None:
+    return single(asked_calls().find(_scopes_of_id(execution.span, call_id), call_id), lambda one: one.may_begin)
+
+
+def _by_arguments(
+    execution: ToolExecution, given: Callable[[], Mapping[str, Any] | None], default_of: Callable[[str], Any]
+) -> Call | None:
+    wanted = Execution(execution.tool_name, given, default_of, _runner, _tool_around(execution))
+    return asked_calls().take(_scopes_here(), wanted)
+
+
+# What is answered.
 
 
 @guarded("genai.tool_calls.history")
@@ -150,26 +186,17 @@ def tell_tool_history(
     ``whole``: the request has the whole conversation, so that an answer to a call that is not in it answers nothing.
     """
     _link_answers(call, history)
-    asked = dict(_asked_before(previous_id))
-    for call_id, name in [*history.unanswered, *((one.id, one.name) for one in asked.values())]:
-        if call_id not in history.answers:
-            _tell(call, SpanloomEvent.TOOL_UNANSWERED, call_id, name)
-    if whole or (asked and _is_first(previous_id)):
+    if not call.recording:
+        return
+    before = asked_calls().response(previous_id) if previous_id is not None else None
+    stored = {one.id: one.name for one in before.calls} if before is not None else {}
+    missing = [(call_id, name) for call_id, name in stored.items() if call_id not in history.answers]
+    for call_id, name in [*history.unanswered, *missing]:
+        _tell(call, SpanloomEvent.TOOL_UNANSWERED, call_id, name)
+    if whole or (before is not None and before.begins):
         for call_id in history.unasked:
-            if call_id not in asked:
+            if call_id not in stored:
                 _tell(call, SpanloomEvent.TOOL_UNASKED, call_id, None)
-
-
-def _asked_before(previous_id: str | None) -> Iterator[tuple[str, Call]]:
-    response = asked_calls().response(previous_id) if previous_id is not None else None
-    for one in response.calls if response is not None else ():
-        yield one.id, one
-
-
-def _is_first(previous_id: str | None) -> bool:
-    """Whether a stored response begins its conversation, so that no earlier one has asked for anything."""
-    response = asked_calls().response(previous_id) if previous_id is not None else None
-    return response is not None and response.previous_id is None
 
 
 def _link_answers(call: ClientCall, history: ToolHistory) -> None:
@@ -177,7 +204,7 @@ def _link_answers(call: ClientCall, history: ToolHistory) -> None:
     askers: dict[int, SpanContext] = {}
     executions: dict[str, SpanContext] = {}
     for call_id in history.answers if calls else ():
-        found = calls.find(_scopes_of_id(call.span, call_id), call_id)
+        found = _answered(call, history, call_id)
         if found is None or (found.answered and not history.is_fresh(call_id)):
             continue
         calls.answer(found)
@@ -187,6 +214,18 @@ def _link_answers(call: ClientCall, history: ToolHistory) -> None:
             executions[call_id] = found.ran
     if call.recording:
         _add_links(call.span, askers.values(), executions)
+
+
+def _answered(call: ClientCall, history: ToolHistory, call_id: str) -> Call | None:
+    """The call that an answer is of. An id that is a mere number needs the same name and arguments in the history."""
+    found = asked_calls().find(_scopes_of_id(call.span, call_id), call_id)
+    if found and not _is_unique(call_id):
+        asked = history.calls.get(call_id)
+        if asked is None:
+            return None
+        prints = asked_prints(asked.arguments, asked.is_text)
+        found = [one for one in found if one.name == asked.name and one.arguments == prints]
+    return single(found, lambda one: not one.answered)
 
 
 def _add_links(span: Span, askers: Iterable[SpanContext], executions: Mapping[str, SpanContext]) -> None:
@@ -199,6 +238,9 @@ def _add_links(span: Span, askers: Iterable[SpanContext], executions: Mapping[st
 def _tell(call: ClientCall, event: str, call_id: str, name: str | None) -> None:
     rows = {GenAI.TOOL_CALL_ID: call_id, GenAI.TOOL_NAME: name}
     call.add_event(event, {key: value for key, value in rows.items() if value})
+
+
+# Scopes.
 
 
 def _scopes_of_answer(call: ClientCall) -> list[Hashable]:
@@ -225,13 +267,17 @@ def _scopes_here() -> list[Hashable]:
     """Where an execution may have been asked for. All of the process only for a thread of which nothing is known."""
     here, flow = _trace_here(), _flow.get()
     keys: list[Hashable] = [one for one in (here, flow) if one is not None]
-    return keys or [_pending.EVERYWHERE]
+    return keys or [EVERYWHERE]
 
 
 def _scopes_of_id(span: Span, call_id: str) -> list[Hashable]:
     keys: list[Hashable] = [one for one in (span.get_span_context().trace_id, _trace_here(), _flow.get()) if one]
-    # A conversation may go on in another request: a real id is nobody else's.
-    return keys if _NUMBERED.fullmatch(call_id) else [*keys, _pending.EVERYWHERE]
+    # A conversation may go on in another request.
+    return [*keys, EVERYWHERE] if _is_unique(call_id) else keys
+
+
+def _is_unique(call_id: str) -> bool:
+    return any(not run.isalpha() for run in _RUNS.findall(call_id))
 
 
 def _trace_here() -> int | None:
@@ -248,7 +294,7 @@ def _own_flow() -> Flow:
     return flow
 
 
-def _flow_here() -> Hashable:
+def _runner() -> Hashable:
     """This thread and task; ``None`` where tasks are of a kind that cannot be told apart."""
     try:
         task = asyncio.current_task()

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple, cast
 
-from spanloom.genai._fields import Fields, fields
+from spanloom.genai._fields import Fields, fields, items_of
 
 # The usual roles of messages that say nothing of tools.
 _SAY_NOTHING: Final = ("user", "system", "developer")
-# DSPy's typed messages have a word of their own for an answer.
-_IN_PARTS: Final = ("tool_call", "tool_call_response", "tool_result")
+# Of parts: the conventions' words, and DSPy's typed messages' for an answer.
+_CALL: Final = "tool_call"
+_ANSWERS: Final = ("tool_call_response", "tool_result")
 # What is told of one request; a history may hold anything.
 _MAX_TOLD: Final = 32
 
@@ -31,30 +32,38 @@ class AskedCall(NamedTuple):
 class ToolHistory:
     """Read from the first message to the last: ``turn`` at the model's, ``asked`` and ``answered`` for calls."""
 
-    __slots__ = ("_asked", "_fresh", "answers", "open", "unknown")
+    __slots__ = ("_fresh", "answers", "calls", "open", "unknown")
 
     def __init__(self) -> None:
-        self._asked: set[str] = set()
         self._fresh: set[str] = set()
-        # The calls that have no answer (yet), with their names.
-        self.open: dict[str, str | None] = {}
+        # The calls that are here; nothing for one that the provider runs itself.
+        self.calls: dict[str, AskedCall | None] = {}
+        # Those that have no answer (yet), with their names.
+        self.open: dict[str, str] = {}
         # The answers in their order, and those to a call that is not here.
         self.answers: dict[str, None] = {}
         self.unknown: dict[str, None] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self.calls or self.answers)
 
     def turn(self) -> None:
         """The model speaks: what was answered before it was told to it before."""
         self._fresh.clear()
 
-    def asked(self, call_id: str, name: str | None) -> None:
+    def asked(self, call: AskedCall) -> None:
         """A call that the model asked for."""
-        self._asked.add(call_id)
+        self.known(call.id, call)
+        self.open[call.id] = call.name
+
+    def known(self, call_id: str, call: AskedCall | None = None) -> None:
+        """A call that nobody here has to answer."""
+        self.calls[call_id] = call
         self.unknown.pop(call_id, None)
-        self.open[call_id] = name
 
     def answered(self, call_id: str) -> None:
         """What a tool gave back."""
-        if call_id not in self._asked:
+        if call_id not in self.calls:
             self.unknown[call_id] = None
         self.open.pop(call_id, None)
         self.answers[call_id] = None
@@ -65,7 +74,7 @@ class ToolHistory:
         return call_id in self._fresh
 
     @property
-    def unanswered(self) -> list[tuple[str, str | None]]:
+    def unanswered(self) -> list[tuple[str, str]]:
         """Ids and names of the calls without an answer, as far as they are told of."""
         return list(self.open.items())[:_MAX_TOLD]
 
@@ -75,31 +84,41 @@ class ToolHistory:
         return list(self.unknown)[:_MAX_TOLD]
 
 
-def chat_history(messages: Iterable[Any]) -> ToolHistory | None:
-    """What they say of tools; ``None`` where that is nothing."""
+def tool_history(messages: Iterable[Any]) -> ToolHistory | None:
+    """What chat messages say of tools, or messages in parts; ``None`` where that is nothing."""
     history: ToolHistory | None = None
     for message in messages:
         told = cast("Fields", message) if type(message) is dict else fields(message)
         role = told.get("role")
         if role in _SAY_NOTHING:
             continue
-        calls = told.get("tool_calls") if role == "assistant" else None
-        if not calls and role != "tool" and history is None:
-            continue
-        history = history or ToolHistory()
-        _take(history, role, calls, told)
-    return history
+        calls, parts = told.get("tool_calls"), told.get("parts")
+        if calls or parts or role == "tool" or history is not None:
+            history = history or ToolHistory()
+            _take(history, told, role, calls)
+    return history or None
 
 
-def _take(history: ToolHistory, role: Any, calls: Any, told: Fields) -> None:
+def _take(history: ToolHistory, told: Fields, role: Any, calls: Any) -> None:
     if role == "assistant":
         history.turn()
         for one in calls_of(calls):
-            history.asked(one.id, one.name)
+            history.asked(one)
     elif role == "tool":
-        answered = told.get("tool_call_id")
-        if isinstance(answered, str) and answered:
-            history.answered(answered)
+        _take_answer(history, told.get("tool_call_id"))
+    for part in items_of(told, "parts"):
+        given = fields(part)
+        if given.get("type") in _ANSWERS:
+            _take_answer(history, given.get("id") or given.get("call_id"))
+        else:
+            asked = call_in_part(given)
+            if asked is not None:
+                history.asked(asked)
+
+
+def _take_answer(history: ToolHistory, call_id: Any) -> None:
+    if isinstance(call_id, str) and call_id:
+        history.answered(call_id)
 
 
 def calls_of(calls: Any, choice: int = 0) -> Iterator[AskedCall]:
@@ -114,28 +133,12 @@ def calls_of(calls: Any, choice: int = 0) -> Iterator[AskedCall]:
             yield AskedCall(call_id, name, arguments, choice, function is None)
 
 
-def parts_history(messages: Iterable[Any]) -> ToolHistory | None:
-    """The same of messages in parts: the conventions' own, or typed ones like them."""
-    history: ToolHistory | None = None
-    for message in messages:
-        parts = fields(message).get("parts")
-        told = [fields(part) for part in cast("Sequence[Any]", parts)] if isinstance(parts, (list, tuple)) else []
-        calls = [part for part in told if part.get("type") in _IN_PARTS]
-        if not calls and history is None:
-            continue
-        history = history or ToolHistory()
-        if fields(message).get("role") == "assistant":
-            history.turn()
-        for part in calls:
-            _take_part(history, part)
-    return history
-
-
-def _take_part(history: ToolHistory, part: Fields) -> None:
-    call_id, name = part.get("id") or part.get("call_id"), part.get("name")
-    if not isinstance(call_id, str) or not call_id:
-        return
-    if part.get("type") == "tool_call":
-        history.asked(call_id, name if isinstance(name, str) else None)
-    else:
-        history.answered(call_id)
+def call_in_part(part: Fields, choice: int = 0) -> AskedCall | None:
+    """The call that a part of a message asks for, if it is one with an id and a name."""
+    call_id, name = part.get("id"), part.get("name")
+    if part.get("type") != _CALL or not isinstance(call_id, str) or not call_id:
+        return None
+    if not isinstance(name, str) or not name:
+        return None
+    arguments = part.get("arguments")
+    return AskedCall(call_id, name, part.get("args") if arguments is None else arguments, choice)

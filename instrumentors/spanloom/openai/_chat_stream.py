@@ -149,10 +149,10 @@ class _Choice:
     __slots__ = (
         "_audio",
         "_calls",
-        "_calls_are_told",
         "_reasoning",
         "_refusal",
         "_room",
+        "_told",
         "_with_content",
         "finish_reason",
         "texts",
@@ -167,7 +167,7 @@ class _Choice:
         self._audio: _Audio | None = None
         self._room = room
         self._with_content = with_content
-        self._calls_are_told = False
+        self._told = 0
 
     def take(self, choice: Any) -> None:
         told = fields(choice)
@@ -182,11 +182,10 @@ class _Choice:
             self._take_rest(get(delta, "tool_calls"), None, None)
 
     def new_calls(self, place: int) -> Iterator[AskedCall]:
-        """The tool calls that this choice asks for, once."""
-        if self._calls is None or self._calls_are_told:
-            return iter(())
-        self._calls_are_told = True
-        return calls_of(self._calls.whole()["tool_calls"], place)
+        """The tool calls that this choice asks for, once each: some servers tell a reason with every one."""
+        calls: list[Any] = [] if self._calls is None else self._calls.whole()["tool_calls"][self._told :]
+        self._told += len(calls)
+        return calls_of(calls, place)
 
     def _take_delta(self, told: Fields) -> None:
         content = told.get("content")

@@ -10,8 +10,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, cast
 
-from spanloom.genai import AskedCall, ToolHistory, calls_of, parts_history, tolerant
-from spanloom.genai._fields import fields, get, items_of, text_of
+from spanloom.genai import AskedCall, ToolHistory, call_in_part, calls_of, tolerant, tool_history
+from spanloom.genai._fields import fields, items_of
 from spanloom.genai._messages import Message, input_messages, output_message, tool_definitions
 from spanloom.genai._parts import text_part
 from spanloom.genai._reasons import finish_reason
@@ -23,7 +23,6 @@ Messages = str | Mapping[str, Any] | Sequence[Any]
 Build = Callable[[], Any]
 
 _LISTS: Final = (list, tuple, deque)
-_CALL, _ANSWER = "tool_call", "tool_call_response"
 
 
 def builder(where: str, given: Messages, role: str) -> Build | None:
@@ -59,26 +58,13 @@ def asked_in(given: Messages) -> list[AskedCall]:
 
 def _asked_by(message: Any, place: int) -> list[AskedCall]:
     told = fields(message)
-    found = list(calls_of(told.get("tool_calls"), place))
-    for part in items_of(told, "parts"):
-        call_id, name = text_of(part, "id"), text_of(part, "name")
-        if get(part, "type") == _CALL and call_id is not None and name is not None:
-            found.append(AskedCall(call_id, name, get(part, "arguments"), place))
-    return found
+    in_parts = (call_in_part(fields(part), place) for part in items_of(told, "parts"))
+    return [*calls_of(told.get("tool_calls"), place), *(one for one in in_parts if one is not None)]
 
 
 def history_in(given: Messages) -> ToolHistory | None:
     """What the messages of a request say of earlier tool calls; ``None`` where that is nothing."""
-    kept = _kept(given) or []
-    tells = any(tolerant(_tells_of_tools, False, one) for one in kept)
-    return parts_history(read(kept, "user")) if tells else None
-
-
-def _tells_of_tools(message: Any) -> bool:
-    told = fields(message)
-    if told.get("role") == "tool" or told.get("tool_calls"):
-        return True
-    return any(get(part, "type") in (_CALL, _ANSWER) for part in items_of(told, "parts"))
+    return tolerant(tool_history, None, [one for one in _kept(given) or () if not isinstance(one, str)])
 
 
 def read(given: Iterable[Any], role: str) -> list[Message]:
