@@ -43,7 +43,8 @@ def _library(name: str, class_name: str) -> dict[tuple[str, str], Contender]:
     bare = (_SDK, name)
     return {
         (name, BARE): Contender(f"{name}-bare", bare),
-        (name, FLOOR): Contender(f"{name}-bare", bare, _FLOORS[name]),
+        # It has our encoder of long texts, and nothing else of ours.
+        (name, FLOOR): Contender(f"{name}-ours", (WHEEL, name), _FLOORS[name]),
         (name, OFFICIAL): Contender(f"{name}-official", (*bare, official), theirs),
         (name, OURS): Contender(f"{name}-ours", (WHEEL, name), ours),
         (name, PRICED): Contender(f"{name}-ours", (WHEEL, name), ours, prices=True),

@@ -1,129 +1,133 @@
-"""The floor of a DSPy program of one predictor: by hand, the two spans, two events and the records that ours writes.
+"""The floor of DSPy programs: by hand, the spans, events and records that ours writes.
 
-What the spans say is written here beforehand; content is made to JSON anew. Nothing is read of the program, nothing is
-guarded, no context is handed to a thread, and a tree with any other module in it would be wrong.
+Each program is the same each time, so its modules, model calls, tools and fan-outs take what is planned for them in
+turn. Nothing is read of the program and nothing is guarded; any other program would be told all wrong.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from opentelemetry import context as otel
 from opentelemetry import trace
 
-from tests.benchmarks._floor import NO_SPAN, Floor
+from tests.benchmarks._floor import Floor, SpanPlan
 
 if TYPE_CHECKING:
     from tests.benchmarks._shape import Shape
 
-_MODULE_START = {"gen_ai.operation.name": "invoke_workflow", "gen_ai.workflow.name": "Predict"}
-_MODULE_END = {
-    "dspy.module": "Predict",
-    "dspy.signature": "question -> answer",
-    "dspy.instructions.hash": "8e9c96e2db24",
-    "spanloom.subtree.llm_calls": 1,
-    "spanloom.subtree.input_tokens": 142,
-    "spanloom.subtree.output_tokens": 27,
-}
-_CALL_START = {
-    "gen_ai.operation.name": "chat",
-    "gen_ai.provider.name": "openai",
-    "gen_ai.request.model": "gpt-4o-mini",
-}
-_CALL_END = {
-    "dspy.lm.class": "LM",
-    "dspy.lm.engine": "custom",
-    "gen_ai.response.model": "gpt-4o-mini-2024-07-18",
-    "gen_ai.response.id": "bench",
-    "gen_ai.response.finish_reasons": ["stop"],
-    "gen_ai.usage.input_tokens": 142,
-    "gen_ai.usage.output_tokens": 27,
-}
-_EVENT = {"dspy.adapter": "ChatAdapter"}
+_MODULES, _CALLS, _TOOLS, _FAN_OUTS = "modules", "calls", "tools", "fan-outs"
+# An agent's own way to say that it is done.
+_NO_TOOL = "finish"
 
 
-def _part(characters: int) -> dict[str, str]:
-    return {"type": "text", "content": "x" * characters}
-
-
-# As long as those of the case.
-_CALL_CONTENT: dict[str, Any] = {
-    "gen_ai.system_instructions": [_part(600)],
-    "gen_ai.input.messages": [{"role": "user", "parts": [_part(150)]}],
-    "gen_ai.output.messages": [{"role": "assistant", "parts": [_part(90)]}],
-}
+def _what_makes(span: SpanPlan) -> str:
+    if span.kind is trace.SpanKind.CLIENT:
+        return _CALLS
+    if span.name == "dspy.parallel":
+        return _FAN_OUTS
+    return _TOOLS if span.name.startswith("execute_tool ") else _MODULES
 
 
 class DSPyFloor(Floor):
-    """Patches modules and LMs. ``use`` says what is recorded by metrics."""
+    """Patches modules, LMs, tools and fan-outs. ``use`` says what they write."""
 
-    _content: ClassVar[bool] = False
+    # Items of a fan-out are alike, so it does not matter which thread takes which.
+    _turns: ClassVar[dict[str, Iterator[SpanPlan]]] = {}
 
     def _patch(self) -> None:
+        from dspy.adapters.types.tool import Tool
         from dspy.clients.base_lm import BaseLM
         from dspy.primitives.module import Module
+        from dspy.utils.parallelizer import ParallelExecutor
 
-        for kind, wrap in ((Module, self._module), (BaseLM, self._call)):
-            self._originals.append((kind, "__call__", kind.__call__))
-            kind.__call__ = wrap(kind.__call__)
+        self._replace(Module, "__call__", _module)
+        self._replace(BaseLM, "__call__", _call)
+        self._replace(Tool, "__call__", _tool)
+        self._replace(ParallelExecutor, "execute", _fan_out)
+
+    def _replace(self, kind: Any, name: str, wrap: Callable[..., Any]) -> None:
+        original = getattr(kind, name)
+        self._originals.append((kind, name, original))
+        setattr(kind, name, wrap(original, self._turns))
 
     def use(self, shape: Shape) -> None:
-        """Content is written where ours writes some."""
         super().use(shape)
-        DSPyFloor._content = any(name.endswith(".messages") for name in shape.at_end) or "dspy.inputs" in shape.at_end
+        assert Floor.plan is not None
+        by: dict[str, list[SpanPlan]] = {}
+        for span in Floor.plan.spans:
+            by.setdefault(_what_makes(span), []).append(span)
+        self._turns.update({what: itertools.cycle(spans) for what, spans in by.items()})
 
-    def _module(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        tracer = self._tracer
 
-        def call(module: Any, **kwargs: Any) -> Any:
-            span = tracer.start_span("invoke_workflow Predict", attributes=_MODULE_START)
-            context = trace.set_span_in_context(span)
+def _module(original: Callable[..., Any], turns: dict[str, Iterator[SpanPlan]]) -> Callable[..., Any]:
+    def call(module: Any, **kwargs: Any) -> Any:
+        planned = next(turns[_MODULES])
+        span = planned.start()
+        context = trace.set_span_in_context(span)
+        token = otel.attach(context)
+        try:
+            for name, attributes in planned.events[:1]:
+                span.add_event(name, attributes)
+            result = original(module, **kwargs)
+            for name, attributes in planned.events[1:]:
+                span.add_event(name, attributes)
+        finally:
+            otel.detach(token)
+        planned.end(span)
+        if planned.at_start:
+            # The outermost one: it alone has an operation. It writes the records of all that was below.
+            assert Floor.plan is not None
+            Floor.plan.record(context)
+        return result
+
+    return call
+
+
+def _call(original: Callable[..., Any], turns: dict[str, Iterator[SpanPlan]]) -> Callable[..., Any]:
+    def call(lm: Any, *args: Any, **kwargs: Any) -> Any:
+        return _in_span(next(turns[_CALLS]), original, lm, *args, **kwargs)
+
+    return call
+
+
+def _tool(original: Callable[..., Any], turns: dict[str, Iterator[SpanPlan]]) -> Callable[..., Any]:
+    def call(tool: Any, **kwargs: Any) -> Any:
+        if tool.name == _NO_TOOL:
+            return original(tool, **kwargs)
+        return _in_span(next(turns[_TOOLS]), original, tool, **kwargs)
+
+    return call
+
+
+def _in_span(planned: SpanPlan, original: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    span = planned.start()
+    token = otel.attach(trace.set_span_in_context(span))
+    try:
+        result = original(*args, **kwargs)
+    finally:
+        otel.detach(token)
+    planned.end(span)
+    return result
+
+
+def _fan_out(original: Callable[..., Any], turns: dict[str, Iterator[SpanPlan]]) -> Callable[..., Any]:
+    def execute(executor: Any, function: Callable[..., Any], data: Any) -> Any:
+        planned = next(turns[_FAN_OUTS])
+        span = planned.start()
+        context = trace.set_span_in_context(span)
+
+        def carried(item: Any) -> Any:
             token = otel.attach(context)
             try:
-                span.add_event("dspy.adapter.format", _EVENT)
-                result = original(module, **kwargs)
-                span.add_event("dspy.adapter.parse", _EVENT)
+                return function(item)
             finally:
                 otel.detach(token)
-            _end(span, _MODULE_END, {"dspy.inputs": kwargs, "dspy.outputs": result.toDict()})
-            return result
 
-        return call
+        result = original(executor, carried, data)
+        planned.end(span)
+        return result
 
-    def _call(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        tracer = self._tracer
-
-        def call(lm: Any, *args: Any, **kwargs: Any) -> Any:
-            span = tracer.start_span("chat gpt-4o-mini", kind=trace.SpanKind.CLIENT, attributes=_CALL_START)
-            context = trace.set_span_in_context(span)
-            token = otel.attach(context)
-            try:
-                result = original(lm, *args, **kwargs)
-            finally:
-                otel.detach(token)
-            _end(span, _CALL_END, _CALL_CONTENT)
-            _record(context)
-            return result
-
-        return call
-
-
-def _end(span: trace.Span, attributes: dict[str, Any], content: dict[str, Any]) -> None:
-    if span.is_recording():
-        texts = {}
-        if DSPyFloor._content:
-            texts = {name: json.dumps(value, ensure_ascii=False) for name, value in content.items()}
-        span.set_attributes({**attributes, **texts})
-    span.end()
-
-
-def _record(context: Any) -> None:
-    """All of both, with the call."""
-    plan = Floor.plan
-    assert plan is not None
-    for histogram, value, attributes, exemplar in plan.records:
-        histogram.record(value, attributes, context if exemplar else NO_SPAN)
-    for key, value in plan.adds:
-        plan.sums[key] += value
+    return execute

@@ -1,4 +1,4 @@
-"""What one call of a contender writes: the span, what of it was there at its start, and the metric records.
+"""What one call of a contender writes: the spans, what of each was there at its start, and the metric records.
 
 The floor is made to write the same, whatever the plugin writes today. It travels as JSON between the processes.
 """
@@ -11,6 +11,7 @@ from typing import Any
 
 from opentelemetry.sdk.metrics.export import HistogramDataPoint, NumberDataPoint
 from opentelemetry.sdk.trace import Span
+from opentelemetry.trace import SpanKind
 
 from tests.benchmarks._telemetry import Bench
 
@@ -36,13 +37,21 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Shape:
-    """One call's telemetry. ``at_end`` are the attributes that its start did not have."""
+class SpanShape:
+    """One span. ``at_end`` are the attributes that its start did not have; ``events`` are name and attributes."""
 
     name: str
     kind: str
     at_start: dict[str, Any]
-    at_end: dict[str, Any]
+    at_end: dict[str, Any] = field(default_factory=dict)
+    events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The telemetry of a case's calls: all spans in the order of their start, and the records of one call."""
+
+    spans: list[SpanShape]
     records: list[Record] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
@@ -50,37 +59,38 @@ class Shape:
 
     @classmethod
     def of(cls, made: Mapping[str, Any]) -> Shape:
-        return cls(**{**made, "records": [Record(**one) for one in made["records"]]})
+        spans, records = made["spans"], made["records"]
+        return cls([SpanShape(**one) for one in spans], [Record(**one) for one in records])
 
 
 def shape_of(bench: Bench, call: Callable[[], Any], calls: int) -> Shape | None:
     """Run ``call``, which makes ``calls`` calls; ``None`` where it makes no span."""
-    starts: list[dict[str, Any]] = []
+    started: list[tuple[Span, dict[str, Any]]] = []
+    dropped: list[SpanShape] = []
 
     def on_start(span: Span, parent_context: Any = None) -> None:
-        starts.append(dict(span.attributes or {}))
+        started.append((span, dict(span.attributes or {})))
+
+    def on_drop(name: str, kind: SpanKind | None, attributes: Mapping[str, Any] | None) -> None:
+        dropped.append(SpanShape(name, kind.name if kind else SpanKind.INTERNAL.name, dict(attributes or {})))
 
     bench.processor.on_start = on_start  # type: ignore[method-assign]
+    bench.dropped.on_drop = on_drop
     spans, before = bench.spans_so_far(), _points(bench)
     call()
     made, after = bench.spans_so_far() - spans, _points(bench)
+    bench.dropped.on_drop = None
     del bench.processor.on_start
     if made < calls:
         return None
     records = [_difference(one, before.get(key), calls) for key, one in after.items()]
-    return _span_of(bench, starts, [one for one in records if one is not None])
+    return Shape(dropped or [_span_of(*one) for one in started], [one for one in records if one is not None])
 
 
-def _span_of(bench: Bench, starts: list[dict[str, Any]], records: list[Record]) -> Shape:
-    last = bench.exporter.last
-    if not bench.setting.sampled:
-        assert bench.dropped.last is not None
-        name, kind, attributes = bench.dropped.last
-        return Shape(name, kind.name if kind else "INTERNAL", dict(attributes or {}), {}, records)
-    assert last is not None
-    at_start = starts[-1]
-    at_end = {key: value for key, value in (last.attributes or {}).items() if at_start.get(key) != value}
-    return Shape(last.name, last.kind.name, at_start, at_end, records)
+def _span_of(span: Span, at_start: dict[str, Any]) -> SpanShape:
+    at_end = {key: value for key, value in (span.attributes or {}).items() if at_start.get(key) != value}
+    events = [(event.name, dict(event.attributes or {})) for event in span.events]
+    return SpanShape(span.name, span.kind.name, at_start, at_end, events)
 
 
 def _points(bench: Bench) -> dict[Any, Record]:

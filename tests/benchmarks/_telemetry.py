@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import Context
@@ -22,24 +22,22 @@ if TYPE_CHECKING:
 
 
 class CountingExporter(SpanExporter):
-    """Only counts, so that a contender that records nothing cannot win. Keeps the last span to be described."""
+    """Only counts, so that a contender that records nothing cannot win."""
 
     def __init__(self) -> None:
         self.spans = 0
-        self.last: ReadableSpan | None = None
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         self.spans += len(spans)
-        self.last = spans[-1]
         return SpanExportResult.SUCCESS
 
 
 class CountingOff(Sampler):
-    """Drops every span and counts them; keeps what the last one was started with."""
+    """Drops every span and counts them; tells ``on_drop``, if set, what each was started with."""
 
     def __init__(self) -> None:
         self.spans = 0
-        self.last: tuple[str, SpanKind | None, Mapping[str, Any] | None] | None = None
+        self.on_drop: Callable[[str, SpanKind | None, Mapping[str, Any] | None], object] | None = None
 
     def should_sample(
         self,
@@ -52,7 +50,8 @@ class CountingOff(Sampler):
         trace_state: TraceState | None = None,
     ) -> SamplingResult:
         self.spans += 1
-        self.last = (name, kind, attributes)
+        if self.on_drop is not None:
+            self.on_drop(name, kind, attributes)
         return SamplingResult(Decision.DROP)
 
     def get_description(self) -> str:

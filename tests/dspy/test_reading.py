@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import dspy
 import pytest
 
-from spanloom.dspy import DSPyInstrumentor, _frames, _lm_request, _lm_result, _paths
+from spanloom.dspy import DSPyInstrumentor, _frames, _identity, _lm_request, _lm_result, _paths
 from spanloom.dspy._lm_call import LMCall
 from spanloom.dspy._messages import input_messages, output_messages, system_instructions, tool_definitions
 from spanloom.dspy._parts import part_of
@@ -434,9 +434,9 @@ def test_a_path_cache_that_was_taken_over_is_not_forgotten():
     """The address of a program that is gone may already be another program's."""
     program = Pipe()
     path_below(program, program.draft)
-    _paths._forget(id(program), object())
+    _identity.forget(_paths._known, id(program), object())
     assert id(program) in _paths._known
-    _paths._forget(-1, object())
+    _identity.forget(_paths._known, -1, object())
 
 
 def test_finalize_outside_of_a_call_of_ours(recorder):

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from spanloom.genai import _encoder
 from spanloom.genai._encoder import encoded
 
 LONG = "The keeper wrote of wind and poor visibility. " * 40
@@ -73,3 +74,9 @@ def test_a_text_of_a_class_of_its_own_is_the_librarys():
         __slots__ = ()
 
     assert encoded({"a": Text(LONG)}) == by_library({"a": LONG})
+
+
+def test_an_interpreter_without_the_code_in_c(monkeypatch):
+    """All of it is the library's then."""
+    monkeypatch.setattr(_encoder, "_make_walk", None)
+    assert encoded({"a": [LONG, 1]}) == by_library({"a": [LONG, 1]})

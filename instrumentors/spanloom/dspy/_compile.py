@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, cast
 
 from spanloom.dspy import _gepa, _outcomes
 from spanloom.dspy._copies import stands_for
+from spanloom.dspy._identity import leaving
 from spanloom.dspy._paths import own
 from spanloom.dspy._scopes import Compile, enclosing, enclosing_module
 from spanloom.dspy._settings import OFF, Settings
@@ -57,7 +58,6 @@ class _Adopted(NamedTuple):
     replacement: weakref.ref[Any]
 
 
-# By the identity of the class, whose metaclass may define equality.
 _adopted: dict[int, _Adopted] = {}
 
 
@@ -178,14 +178,7 @@ def _adopt(wrap: Callable[[Any], Any], kind: Any) -> None:
         return
     replacement = wrap(original)
     setattr(kind, _METHOD, replacement)
-    key = id(kind)
-    _adopted[key] = _Adopted(weakref.ref(kind, functools.partial(_forget, key)), weakref.ref(replacement))
-
-
-def _forget(key: int, reference: weakref.ref[Any]) -> None:
-    entry = _adopted.get(key)
-    if entry is not None and entry.kind is reference:
-        del _adopted[key]
+    _adopted[id(kind)] = _Adopted(leaving(_adopted, kind), weakref.ref(replacement))
 
 
 def put_back() -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import weakref
 from typing import Any, NamedTuple
 
+from spanloom.dspy._identity import entry_of, leaving
 from spanloom.dspy._paths import path_below
 from spanloom.dspy._scopes import enclosing_module
 from spanloom.genai import Step
@@ -22,30 +22,17 @@ class _Copy(NamedTuple):
     attempt: int | None
 
 
-# By identity, as long as the copy lives: users' modules may define equality.
 known: dict[int, _Copy] = {}
 
 
 def stands_for(copy: Any, original: Any, attempt: int | None = None) -> None:
     """Note that a copy is about to run in the place of a module."""
-    key = id(copy)
-    known[key] = _Copy(weakref.ref(copy, functools.partial(_forget, key)), weakref.ref(original), attempt)
-
-
-def _forget(key: int, reference: weakref.ref[Any]) -> None:
-    entry = known.get(key)
-    if entry is not None and entry.copy is reference:
-        del known[key]
-
-
-def _found(module: Any) -> _Copy | None:
-    entry = known.get(id(module))
-    return entry if entry is not None and entry.copy() is module else None
+    known[id(copy)] = _Copy(leaving(known, copy), weakref.ref(original), attempt)
 
 
 def attempt_of(module: Any) -> int | None:
     """Which attempt a module was copied for."""
-    entry = _found(module)
+    entry = entry_of(known, module)
     return None if entry is None else entry.attempt
 
 
@@ -63,13 +50,13 @@ def path_in(around: Step | None, module: Any) -> str | None:
 
 def _path_by_copy(around: Step, root: Any, module: Any) -> str | None:
     """Of a copy the path of its original; of what is inside a copy that runs, the path beyond that."""
-    entry = _found(module)
+    entry = entry_of(known, module)
     if entry is not None:
         path = _path_of(entry, around, root)
         return _SELF if path == "" else path
     step: Step | None = around
     while step is not None:
-        entry, outer = _found(step.owner), enclosing_module(step.parent)
+        entry, outer = entry_of(known, step.owner), enclosing_module(step.parent)
         inside = None if entry is None else path_below(step.owner, module)
         if entry is not None and inside is not None:
             base = _path_of(entry, outer, root)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 import weakref
 from collections.abc import Iterator
 from typing import Any, cast
 
+from spanloom.dspy._identity import entry_of, leaving
+
 # A program's list of passages is no list of modules.
 _MAX_ITEMS = 1_000
 
-# Walking a program costs as much as calling it, so it is done once a root object. Kept by identity: users' modules may
-# define equality. Weak references tell a submodule from another one that got its id later.
+# Walking a program costs as much as calling it, so it is done once a root object.
 _Paths = dict[int, "tuple[weakref.ref[Any], str]"]
 _known: dict[int, tuple[weakref.ref[Any], _Paths]] = {}
 
@@ -21,21 +21,13 @@ def path_below(root: Any, module: Any) -> str | None:
 
     A submodule that was exchanged after the program's first call is found only as an attribute of the root itself.
     """
-    entry = _known.get(id(root))
-    if entry is None or entry[0]() is not root:
-        key = id(root)
-        entry = (weakref.ref(root, functools.partial(_forget, key)), dict(_walk(root)))
-        _known[key] = entry
-    found = entry[1].get(id(module))
-    if found is not None and found[0]() is module:
+    entry = entry_of(_known, root)
+    if entry is None:
+        entry = _known[id(root)] = (leaving(_known, root), dict(_walk(root)))
+    found = entry_of(entry[1], module)
+    if found is not None:
         return found[1]
     return next((name for name, value in list(own(root).items()) if value is module), None)
-
-
-def _forget(key: int, reference: weakref.ref[Any]) -> None:
-    entry = _known.get(key)
-    if entry is not None and entry[0] is reference:
-        del _known[key]
 
 
 def _walk(root: Any) -> Iterator[tuple[int, tuple[weakref.ref[Any], str]]]:

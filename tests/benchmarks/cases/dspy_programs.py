@@ -129,18 +129,13 @@ def cache_hit(bench: Bench) -> Callable[[], Any]:
     return call
 
 
+_ALL = (OFFICIAL, OURS, FLOOR)
+
 CASES = (
-    Case(
-        "dspy predict",
-        "dspy.Predict: ours is two spans",
-        "dspy",
-        predict,
-        (OFFICIAL, OURS, FLOOR),
-        (OFF, ON, UNSAMPLED),
-    ),
+    Case("dspy predict", "dspy.Predict: ours is two spans", "dspy", predict, _ALL, (OFF, ON, UNSAMPLED)),
     Case("dspy predict, OpenInference", "the same; 'official' is OpenInference's tree", PEER, predict, settings=(ON,)),
-    Case("dspy chain of thought 8 KB", "dspy.ChainOfThought", "dspy", chain_of_thought, settings=(ON,)),
-    Case("dspy react", "dspy.ReAct with three tools", "dspy", react, settings=(ON,)),
-    Case("dspy parallel", "dspy.Parallel, an item", "dspy", parallel, settings=(ON,), batch=ITEMS),
-    Case("dspy cache hit", "dspy.Predict answered from DSPy's cache", "dspy", cache_hit, settings=(ON,)),
+    Case("dspy chain of thought 8 KB", "dspy.ChainOfThought", "dspy", chain_of_thought, _ALL, (ON,)),
+    Case("dspy react", "dspy.ReAct with three tools", "dspy", react, _ALL, (ON,)),
+    Case("dspy parallel", "dspy.Parallel, an item", "dspy", parallel, _ALL, (ON,), batch=ITEMS),
+    Case("dspy cache hit", "dspy.Predict answered from DSPy's cache", "dspy", cache_hit, _ALL, (ON,)),
 )
