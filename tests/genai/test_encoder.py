@@ -80,3 +80,10 @@ def test_an_interpreter_without_the_code_in_c(monkeypatch):
     """All of it is the library's then."""
     monkeypatch.setattr(_encoder, "_make_walk", None)
     assert encoded({"a": [LONG, 1]}) == by_library({"a": [LONG, 1]})
+
+
+@pytest.mark.parametrize("make", [None, lambda: 1, lambda *given: lambda value, depth: ["other"]])
+def test_another_python_may_have_another_walk(make, monkeypatch):
+    """One that is missing, takes other arguments or gives something else is not used."""
+    monkeypatch.setattr(_encoder.encoder, "c_make_encoder", make, raising=False)
+    assert _encoder._maker() is None

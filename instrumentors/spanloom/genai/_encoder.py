@@ -10,9 +10,9 @@ import json
 from json import encoder
 from typing import Any, Final
 
+from spanloom.genai._guard import tolerant
+
 _library: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
-# What `JSONEncoder.encode` makes for each value, too; other interpreters have none.
-_make_walk: Final[Any] = getattr(encoder, "c_make_encoder", None)
 # What has more items is the library's: it is mostly of short things, and to be asked for each of them costs more.
 _MAX_ITEMS: Final = 16
 _CONTAINERS: Final = (dict, list)
@@ -29,8 +29,11 @@ def encoded(value: Any) -> str:
     """The JSON text; raises what the library raises."""
     if _make_walk is None or (type(value) in _CONTAINERS and len(value) > _MAX_ITEMS):
         return _library.encode(value)
-    walk = _make_walk({}, _library.default, _quoted, None, ": ", ", ", False, False, False)
-    return "".join(walk(value, 0))
+    return _walked(_make_walk, value)
+
+
+def _walked(make: Any, value: Any) -> str:
+    return "".join(make({}, _library.default, _quoted, None, ": ", ", ", False, False, False)(value, 0))
 
 
 def _quoted(text: str) -> str:
@@ -44,3 +47,12 @@ def _quoted(text: str) -> str:
         if plain in text:
             text = text.replace(plain, escaped)
     return f'"{text}"'
+
+
+def _maker() -> Any:
+    """What `JSONEncoder.encode` makes for each value, too. It is the library's own: another Python may have another."""
+    make = getattr(encoder, "c_make_encoder", None)
+    return make if tolerant(_walked, None, make, {"a": ["b"]}) == '{"a": ["b"]}' else None
+
+
+_make_walk: Final[Any] = _maker()
