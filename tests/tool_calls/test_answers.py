@@ -6,9 +6,13 @@ import contextlib
 
 import openai
 import pytest
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from pydantic import BaseModel
 
+from spanloom.genai import _tool_calls
+from spanloom.openai import OpenAIInstrumentor
 from spanloom.tools import tool
+from tests._support.spans import Recorder
 from tests.openai._canned import chat
 from tests.tool_calls._script import (
     MODEL,
@@ -332,3 +336,25 @@ def test_each_execution_is_linked_by_the_request_that_brings_it(recorder):
     respond(client, given)
     brought = [[link[2] for link in links(span) if link[1] == "executed_by"] for span in recorder.spans[::2]]
     assert brought == [[], *([one["call_id"]] for one in calls)]
+
+
+def test_a_number_that_is_used_again(recorder):
+    """Answered once, asked for again, and not answered then."""
+    call = asked("call_0", q="x")
+    create(scripted(chat()), said([call]), answer("call_0"), said([call]))
+    assert events(recorder.span) == [(UNANSWERED, "call_0", "search")]
+
+
+def test_unsampled(recorder):
+    """Nobody keeps it: nothing is told, and the call is answered all the same."""
+    quiet = Recorder(ALWAYS_OFF)
+    plugin = OpenAIInstrumentor()
+    create(scripted(asking(A)))
+    plugin.uninstrument()
+    plugin.instrument(**quiet.providers)
+    create(scripted(chat()), said([A]), answer(A_ID))
+    (kept,) = _tool_calls.asked_calls()._everywhere.calls
+    assert kept.answered
+    search("x")
+    assert links(recorder.spans[-1]) == []
+    quiet.close()
