@@ -194,7 +194,7 @@ def test_one_object_for_many_runs(by_hand):
         await asyncio.gather(work("a"), work("b"))
 
     asyncio.run(both())
-    assert not planner._entered
+    assert not planner._open
     assert outline(by_hand.spans) == [
         "invoke_agent planner",
         "  invoke_agent planner",
