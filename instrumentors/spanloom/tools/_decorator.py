@@ -43,7 +43,7 @@ def tool(
         if kind in _UNBOUND:
             return kind(decorate(target.__func__))
         _check_target(target)
-        return recorded(target, ToolInfo.of(target, name, tool_type, description), _shared.telemetry)
+        return recorded(target, ToolInfo.of(target, name, tool_type, description), _shared.source)
 
     return decorate if function is None else decorate(function)
 
