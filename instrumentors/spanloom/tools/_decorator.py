@@ -40,7 +40,7 @@ def tool(
 
     def decorate(target: Any) -> Any:
         kind: Any = type(cast("object", target))
-        if kind in _UNBOUND:
+        if issubclass(kind, _UNBOUND):
             return kind(decorate(target.__func__))
         _check_target(target)
         return recorded(target, ToolInfo.of(target, name, tool_type, description), _shared.source)
