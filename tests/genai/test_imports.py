@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import importlib.machinery
 import importlib.util
 import inspect
+import pickle
 import sys
 import threading
 import timeit
@@ -113,6 +115,19 @@ def test_find_spec_imports_nothing(package, told):
     assert spec.origin == spec.loader.path
     assert spec.submodule_search_locations is None
     assert told == [(package, True)]
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
+def test_copies_of_a_loader(again, package, told):
+    """Of the loader or of its spec: they are without us."""
+    importlib.import_module(package)
+    spec = importlib.util.find_spec(f"{package}.one")
+    assert type(again(spec.loader)) is importlib.machinery.SourceFileLoader
+    assert again(spec.loader).path == spec.loader.path
+    made = again(spec)
+    assert (made.name, made.loader.path) == (spec.name, spec.loader.path)
+    if again is not copy.copy:
+        assert type(made.loader) is importlib.machinery.SourceFileLoader
 
 
 def test_reload(package, told):

@@ -8,6 +8,7 @@ import contextvars
 import gc
 import inspect
 import json
+import sys
 import threading
 import types
 import weakref
@@ -155,6 +156,52 @@ def test_left_early_asynchronously(plugin, recorder):
     asyncio.run(program())
     assert outline(recorder.spans) == [*below("later", 2), *below("later", 2), "execute_tool waits!"]
     assert [stream_end(span) for span in recorder.spans if span.parent is None] == ["closed", "closed", None]
+
+
+def test_the_end_of_a_loop(plugin, recorder, caplog):
+    """A generator that nobody has read to its end is closed by its loop: once, with its cleanup waited for."""
+    log = []
+
+    @tool
+    async def waits():
+        try:
+            yield 1
+        finally:
+            await asyncio.sleep(0.001)
+            log.append("closed")
+
+    async def program(keep):
+        for _ in range(2):
+            running = waits()
+            assert await running.__anext__() == 1
+            keep.append(running)
+
+    kept = []
+    asyncio.run(program(kept))
+    assert log == ["closed"] * 2
+    assert not caplog.records
+    assert [stream_end(span) for span in recorder.spans] == ["closed"] * 2
+
+
+def test_the_loops_hooks_stay(plugin, recorder):
+    """Between the steps and after a failure, too; inside of the generator they are there."""
+    seen = []
+
+    @tool
+    async def fails():
+        seen.append(sys.get_asyncgen_hooks())
+        yield 1
+        raise LookupError
+
+    async def program():
+        seen.append(sys.get_asyncgen_hooks())
+        with pytest.raises(LookupError):
+            seen.extend([sys.get_asyncgen_hooks() async for _ in fails()])
+        seen.append(sys.get_asyncgen_hooks())
+
+    asyncio.run(program())
+    assert len(set(seen)) == 1
+    assert seen[0].firstiter is not None
 
 
 def test_a_step_that_the_collector_ends(plugin, recorder, caplog):

@@ -77,6 +77,19 @@ def test_turns_with_content(with_content):
     assert observation["gen_ai.tool.call.result"] == '"found"'
 
 
+@pytest.mark.parametrize("given", [{"password": "hush", "n": 1}, '{"password": "hush", "n": 1}'], ids=type)
+def test_an_action_tells_no_secret(given, with_content):
+    """As the tool's own span does not; models give arguments as JSON text, too."""
+    with trace.agent("planner") as run:
+        run.action("login", given)
+        run.action("say", '{"n":1}')
+        run.action("say", "password")
+    login, same, text = (event.attributes["gen_ai.tool.call.arguments"] for event in with_content.span.events)
+    assert "hush" not in login
+    assert "[hidden]" in login
+    assert (same, text) == (r'"{\"n\":1}"', '"password"')
+
+
 def test_content_is_limited_in_size(monkeypatch, content, request):
     """As everywhere: each attribute on its own."""
     monkeypatch.setenv("SPANLOOM_CONTENT_MAX_BYTES", "1024")
@@ -194,7 +207,7 @@ def test_one_object_for_many_runs(by_hand):
         await asyncio.gather(work("a"), work("b"))
 
     asyncio.run(both())
-    assert not planner._entered
+    assert not planner._open
     assert outline(by_hand.spans) == [
         "invoke_agent planner",
         "  invoke_agent planner",

@@ -13,7 +13,7 @@ from spanloom.genai._guard import each, tolerant
 from spanloom.genai._limit import within
 from spanloom.semconv import GenAI
 
-_MAX_DEPTH: Final = 24
+MAX_DEPTH: Final = 24
 # Python writes no number of more digits.
 _MAX_BITS: Final = 12_000
 _BASE64: Final = ";base64,"
@@ -157,7 +157,7 @@ def _plain(value: Any, around: tuple[int, ...]) -> Any:
         return value
     if isinstance(value, (bytes, bytearray, memoryview)):
         return _digest(bytes(cast("bytes", value)))
-    if len(around) >= _MAX_DEPTH or id(value) in around:
+    if len(around) >= MAX_DEPTH or id(value) in around:
         return as_text(value)
     return _opened(value, (*around, id(value)))
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from spanloom.genai._generators import Steps, async_generator_function, generator_function
-from spanloom.genai._guard import attempt, guarded
+from spanloom.genai._guard import attempt, guarded, tolerant
 
 if TYPE_CHECKING:
     from spanloom.genai._invocation import Invocation
@@ -33,16 +34,38 @@ def around_calls(
     is the list of the items that were yielded, in JSON's terms and within the limit: it is told at every end. A fault
     of either stays ours; ``place`` is where it is said to be.
     """
-    make = _maker(function)
-    return functools.wraps(function)(make(function, guarded(f"{place}.begin")(begin), conclude, f"{place}.result"))
+    make = _maker(function) or _maker(_call_of(function)) or _plain
+    call = functools.wraps(function)(make(function, guarded(f"{place}.begin")(begin), conclude, f"{place}.result"))
+    for name, method in _methods_of(function):
+        if not hasattr(call, name):
+            setattr(call, name, method)
+    return call
 
 
-def _maker(function: _Function) -> Callable[[_Function, _Begin, _Conclude, str], _Function]:
+def _maker(function: Any) -> Callable[[_Function, _Begin, _Conclude, str], _Function] | None:
     if inspect.isgeneratorfunction(function):
         return _generator
     if inspect.isasyncgenfunction(function):
         return _async_generator
-    return _coroutine if inspect.iscoroutinefunction(function) else _plain
+    return _coroutine if inspect.iscoroutinefunction(function) else None
+
+
+def _call_of(function: Any) -> Any:
+    """What runs where an object is called."""
+    while isinstance(function, functools.partial):
+        function = cast("functools.partial[Any]", function).func
+    kind: Any = type(cast("object", function))
+    return getattr(kind, "__call__", None)  # noqa: B004 - not whether it can be called, but what runs
+
+
+def _methods_of(function: _Function) -> Iterator[tuple[str, Any]]:
+    """What can be asked of an object that is called: ``cache_clear`` of a function under ``lru_cache``."""
+    kind: type = type(function)
+    for name in () if kind is FunctionType else dir(kind):
+        if not name.startswith("_") and inspect.isroutine(inspect.getattr_static(kind, name, None)):
+            method = tolerant(getattr, None, function, name)
+            if method is not None:
+                yield name, method
 
 
 def _plain(function: _Function, begin: _Begin, conclude: _Conclude, place: str) -> _Function:

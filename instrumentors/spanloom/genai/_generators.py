@@ -7,6 +7,7 @@ that code attaches itself and keeps (a span around a ``yield``) is there again a
 from __future__ import annotations
 
 import functools
+import sys
 import weakref
 from collections.abc import AsyncGenerator, Callable, Generator
 from types import AsyncGeneratorType, GeneratorType, TracebackType
@@ -222,4 +223,17 @@ def async_generator_function(start: Start) -> Callable[..., AsyncGenerator[Any, 
 
 async def _async_step(steps: Steps, inner: Any, throws: bool, values: list[Any]) -> Any:
     with steps:
-        return await (inner.athrow(values.pop()) if throws else inner.asend(values.pop()))
+        return await _next_of(inner, throws, values)
+
+
+def _next_of(inner: Any, throws: bool, values: list[Any]) -> Any:
+    """Without the loop's knowing of the inner generator (it learns of each at its first step).
+
+    It would close both at once at its shutdown; the outer one closes the inner one itself.
+    """
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(None, None)
+    try:
+        return inner.athrow(values.pop()) if throws else inner.asend(values.pop())
+    finally:
+        sys.set_asyncgen_hooks(*hooks)

@@ -7,12 +7,13 @@ hooks know whole names, and load a lazy module at once (docs/decisions/016-impor
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec
 from importlib.util import LazyLoader
 from types import ModuleType
-from typing import Any, cast
+from typing import Any, SupportsIndex, cast
 
 import wrapt
 
@@ -102,12 +103,26 @@ class _Loader(_Proxy):  # pyright: ignore[reportUntypedBaseClass]
         """Whether it is this one that is told."""
         return self._self_loaded == loaded
 
+    # A copy is the loader's own: it loads nothing that anybody waits for.
+    def __copy__(self) -> Any:
+        return copy.copy(self.__wrapped__)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return copy.deepcopy(self.__wrapped__, memo)
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
+        return _itself, (self.__wrapped__,)
+
     def exec_module(self, module: ModuleType) -> None:
         """Run the module's code. The module keeps its own loader, as if we had not been there."""
         with guard("genai.imports"):
             _put_back(module, self, self.__wrapped__)
         self.__wrapped__.exec_module(module)
         self._self_loaded(self._self_name, module)
+
+
+def _itself(loader: Any) -> Any:
+    return loader
 
 
 def namespace(module: object) -> dict[str, Any]:

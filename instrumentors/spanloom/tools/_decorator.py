@@ -40,10 +40,10 @@ def tool(
 
     def decorate(target: Any) -> Any:
         kind: Any = type(cast("object", target))
-        if kind in _UNBOUND:
+        if issubclass(kind, _UNBOUND):
             return kind(decorate(target.__func__))
         _check_target(target)
-        return recorded(target, ToolInfo.of(target, name, tool_type, description), _shared.telemetry)
+        return recorded(target, ToolInfo.of(target, name, tool_type, description), _shared.source)
 
     return decorate if function is None else decorate(function)
 

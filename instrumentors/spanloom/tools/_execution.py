@@ -22,7 +22,8 @@ from spanloom.genai import (
 )
 
 TelemetrySource = Callable[[], Telemetry]
-# On every recording function, so that none is recorded twice.
+# On every recording function, so that none is recorded twice: what it runs. ``functools.wraps`` copies the mark to
+# others, which run something else.
 _MARK = "_spanloom_tool"
 
 
@@ -54,11 +55,17 @@ def recorded(function: Callable[..., Any], info: ToolInfo, source: TelemetrySour
     What is recorded already comes back as it is. Wrong arguments of a coroutine or generator function are reported
     when it starts to run.
     """
-    if hasattr(function, _MARK):
+    runs = recorded_below(function)
+    if runs is not None and runs is getattr(function, "__wrapped__", None):
         return function
     call = around_calls(function, functools.partial(_begin, function, info, source), _conclude, "tools")
-    setattr(call, _MARK, True)
+    setattr(call, _MARK, function)
     return call
+
+
+def recorded_below(function: Callable[..., Any]) -> Any:
+    """The function that is recorded where this one is called: by itself, or by what ``functools.wraps`` made it of."""
+    return getattr(function, _MARK, None)
 
 
 def _begin(

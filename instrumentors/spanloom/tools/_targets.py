@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from spanloom.genai import Target, Telemetry
-from spanloom.tools._execution import ToolInfo, recorded
+from spanloom.tools._execution import ToolInfo, recorded, recorded_below
 
 _log = logging.getLogger("spanloom")
 # A name, or a pattern of names: letters, ``*``, ``?`` and ``[abc]``.
@@ -45,4 +45,7 @@ def _pattern(module: str, path: str, wrap: Callable[..., Any], setting: str) -> 
 
 
 def _wrap(telemetry: Telemetry, original: Callable[..., Any]) -> Callable[..., Any]:
+    # Somebody's own wrapper around a tool is that tool, where nobody says otherwise.
+    if recorded_below(original) is not None:
+        return original
     return recorded(original, ToolInfo.of(original), lambda: telemetry)

@@ -71,7 +71,7 @@ class agent(Block["AgentRun"]):  # noqa: N801 - read as a statement: `with agent
         if isinstance(function, type):
             raise TypeError(f"agent() records functions and methods; put it on a method of {function.__qualname__}")
         kind: Any = type(cast("object", function))
-        if kind in _UNBOUND:
+        if issubclass(kind, _UNBOUND):
             return kind(self._recorded(function.__func__))
         return around_calls(function, self._at_call, _tell_nothing, "trace.agent")
 

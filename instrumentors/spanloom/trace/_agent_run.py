@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from spanloom.genai import Agent, guarded, is_suppressed
-from spanloom.genai._content import as_json, as_plain
+from spanloom.genai._content import as_json, as_plain, json_text, parsed_json
+from spanloom.genai._secrets import without_secrets
 from spanloom.semconv import GenAI, Spanloom, SpanloomEvent
 from spanloom.trace._check import text_or_none
 from spanloom.trace._messages import Messages, builder
@@ -91,5 +92,16 @@ class AgentRun(Told[Agent]):
 def _content(values: Mapping[str, Any], limit: int) -> dict[str, str]:
     """Texts as they are, anything else as JSON: as a tool's own span has it."""
     told = {name: value for name, value in values.items() if value is not None}
+    if GenAI.TOOL_CALL_ARGUMENTS in told:
+        told[GenAI.TOOL_CALL_ARGUMENTS] = _hidden(told[GenAI.TOOL_CALL_ARGUMENTS])
     thought = {name: told.pop(name) for name in (Spanloom.AGENT_THOUGHT,) if name in told}
     return {**as_json(told, limit), **as_plain(thought, limit)}
+
+
+def _hidden(arguments: Any) -> Any:
+    """What a tool's own span does not tell; models give arguments as JSON text."""
+    given = parsed_json(arguments) if isinstance(arguments, str) else arguments
+    told = without_secrets(given)
+    if not isinstance(arguments, str):
+        return told
+    return arguments if told == given else json_text(told)

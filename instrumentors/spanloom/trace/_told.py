@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Generic, TypeVar
 
-from spanloom.genai import Invocation, current, guarded
+from spanloom.genai import Invocation, guarded
 from spanloom.semconv import Error
 from spanloom.trace._check import text_or_none
 
@@ -28,10 +28,6 @@ class Told(Generic[T]):
         """``with`` calls it, and the other two."""
         if self._invocation is not None:
             self._invocation.__enter__()
-
-    def is_current(self) -> bool:
-        """Whether this code runs in it."""
-        return self._invocation is current()
 
     @guarded("trace.leave")
     def leave_block(self, error: BaseException | None) -> None:
