@@ -194,6 +194,11 @@ def _fields(value: Any) -> Any:
     return tolerant(dump, None, warnings=False) if found is None else found
 
 
+def parsed_json(text: str) -> Any:
+    """What a JSON text stands for; ``None`` where it is none."""
+    return tolerant(json.loads, None, text)
+
+
 def as_text(value: object) -> str:
     """``str(value)``, or the type's name where that raises: users' ``__str__`` may do anything."""
     return tolerant(lambda: str(value), f"<{type(value).__qualname__}>")

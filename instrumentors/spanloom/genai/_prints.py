@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple, cast
 
+from spanloom.genai._content import parsed_json
 from spanloom.genai._guard import tolerant
 
 _KEY: Final = os.urandom(16)
@@ -84,7 +85,7 @@ def asked_prints(arguments: Any, is_text: bool = False) -> Asked:
         return Text(print_of(arguments))
     if isinstance(arguments, str):
         # A tool without parameters may be called with nothing at all.
-        arguments = tolerant(json.loads, None, arguments) if arguments else {}
+        arguments = parsed_json(arguments) if arguments else {}
     if isinstance(arguments, str):
         return Text(print_of(arguments))
     if not isinstance(arguments, Mapping):
