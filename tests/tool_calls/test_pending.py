@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import datetime
+import decimal
+import enum
 import gc
+import pathlib
 import threading
+import uuid
 
 import pytest
 from opentelemetry.trace import SpanContext
+from pydantic import BaseModel
 
 from spanloom.genai._pending import EVERYWHERE, MISSING, AskedCalls, Call, Dropped, Execution, Response, single
 from spanloom.genai._prints import Broken, Unknown, asked_prints
@@ -359,3 +364,62 @@ def test_many_threads(asked):
         one.join()
     taken = [one for one in found if one is not None]
     assert sorted(taken) == sorted(str(number) for number in range(300))
+
+
+class Colour(enum.Enum):
+    """As an application makes it of the model's text."""
+
+    RED = "red"
+
+
+class Name(str):
+    """A text with a class of its own."""
+
+
+class Filter(BaseModel):
+    """What an application makes of the model's arguments."""
+
+    q: str
+
+
+class Refusing(BaseModel):
+    """A model that does not tell."""
+
+    def model_dump(self, **kwargs):
+        raise ValueError("no")
+
+
+@pytest.mark.parametrize(
+    ("written", "given"),
+    [
+        ("red", Colour.RED),
+        ("x", Name("x")),
+        ({"q": "x"}, Filter(q="x")),
+        ([{"q": "x"}], [Filter(q="x")]),
+        ("12345678-1234-5678-1234-567812345678", uuid.UUID("12345678-1234-5678-1234-567812345678")),
+        ("1.50", decimal.Decimal("1.50")),
+        ("/tmp/x", pathlib.PurePosixPath("/tmp/x")),
+        ("2026-01-02T03:04:05", datetime.datetime(2026, 1, 2, 3, 4, 5)),
+        (1.5, 1.5),
+    ],
+)
+def test_what_applications_make_of_arguments(written, given):
+    """Enums, texts of a class, models, ids, amounts, paths, times."""
+    assert asked_prints({"a": written}).fits(asked_prints({"a": given}), nothing)
+
+
+def test_what_is_like_nothing():
+    """Not even itself: other keys than texts, what has no end, what will not tell, what is too deep."""
+    endless: list[object] = []
+    endless.append(endless)
+    deep: object = "x"
+    for _ in range(40):
+        deep = [deep]
+    for value in ({1: "x"}, endless, deep, Refusing(), {1, 2}, b"x"):
+        assert not asked_prints({"a": value}).fits(asked_prints({"a": value}), nothing)
+
+
+def test_arguments_that_are_a_text_in_json():
+    """Some models write the text alone."""
+    assert asked_prints('"x"').fits(asked_prints({"q": "x"}), nothing)
+    assert not asked_prints("[1]").fits(asked_prints({"q": 1}), nothing)
