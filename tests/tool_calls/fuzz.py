@@ -25,7 +25,8 @@ def main() -> int:
         bad, more, right = faults(given.seed + done, some)
         told, executed, found, done = told + bad, executed + more, found + right, done + some
         print(f"{done:,} programs, {executed:,} executions, {found:,} linked, {len(told)} faults", flush=True)
-    print("\n".join(told[:20]))
+    for one in told[:20]:
+        print(one)
     return 1 if told else 0
 
 
