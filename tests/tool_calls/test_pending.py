@@ -344,7 +344,7 @@ def test_nothing_of_the_arguments_is_kept(asked):
 
 def test_memory_stays_flat():
     """Nobody executes or answers, in as many scopes as there are traces; ``make soak`` asks 10^6 times."""
-    asked, memory = soak.run(150_000)
+    asked, memory = soak.run(80_000)
     assert not soak.problems(asked, memory)
 
 
