@@ -6,7 +6,7 @@ import dspy
 import pytest
 
 from tests._support.snapshot import check_snapshot
-from tests._support.spans import normal, outline
+from tests._support.spans import normal
 from tests.dspy.test_trees import SNAPSHOTS
 
 pytestmark = pytest.mark.usefixtures("plugin")
@@ -89,7 +89,6 @@ def test_react_v2(native, recorder):
     """Each turn's calls, and the request after it brings the results; ``submit`` is no tool of the user's."""
     agent = dspy.ReActV2("question -> answer", tools=[weather, population], max_iters=4)
     agent(question="What is the weather in Oslo?")
-    assert outline(recorder.spans, ID)
     for span in executions(recorder):
         ((asker, kind),) = asked_by(span)
         assert (asker in chats(recorder), kind) == (True, "asked_by")

@@ -10,10 +10,11 @@ import pytest
 
 from model_server import ModelServer
 from spanloom.openai import OpenAIInstrumentor
+from tests._support.model import client, server
 from tests._support.plugins import clean, content, frozen, recorder
 from tests._support.spans import Recorder
 
-__all__ = ["clean", "content", "frozen", "recorder"]
+__all__ = ["clean", "client", "content", "frozen", "recorder", "server"]
 
 
 @pytest.fixture(scope="session")
@@ -23,20 +24,6 @@ def running() -> Iterator[ModelServer]:
     gc.collect()
     gc.freeze()
     with ModelServer(port=0) as one:
-        yield one
-
-
-@pytest.fixture
-def server(running: ModelServer) -> ModelServer:
-    """The server, which has seen nothing yet."""
-    running.reset()
-    return running
-
-
-@pytest.fixture
-def client(server: ModelServer) -> Iterator[openai.OpenAI]:
-    """A client of it."""
-    with openai.OpenAI(base_url=server.openai_base_url, api_key="key", max_retries=1) as one:
         yield one
 
 

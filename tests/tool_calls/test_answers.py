@@ -13,7 +13,7 @@ from spanloom.genai import _tool_calls
 from spanloom.openai import OpenAIInstrumentor
 from spanloom.tools import tool
 from tests._support.spans import Recorder
-from tests.openai._canned import chat
+from tests.openai._canned import Wire, chat, client
 from tests.tool_calls._script import (
     MODEL,
     USER,
@@ -149,12 +149,13 @@ def test_messages_as_objects(recorder):
     assert links(recorder.spans[-1]) == [(1, "asked_by", None)]
 
 
-def test_a_generator_of_messages_is_not_read(recorder):
-    """It is the caller's."""
-    client = scripted(chat())
-    client.chat.completions.create(model=MODEL, messages=(one for one in [USER, answer("unknown_1")]))
-    assert client._client._transport is not None
-    assert events(recorder.span) in ([], [(UNASKED, "unknown_1", None)])
+def test_a_generator_of_messages(recorder):
+    """It is the caller's: the SDK makes its list of it, and that is read."""
+    wire = Wire(chat())
+    messages = [USER, answer("unknown_1")]
+    client(wire).chat.completions.create(model=MODEL, messages=(one for one in messages))
+    assert [one["messages"] for one in wire.bodies] == [messages]
+    assert events(recorder.span) == [(UNASKED, "unknown_1", None)]
 
 
 def test_many_calls_without_answers_have_a_limit(recorder):

@@ -245,7 +245,6 @@ def test_equal_calls_in_tasks_are_not_told_apart(recorder):
         await asyncio.gather(fetch("x"), fetch("x"))
 
     asyncio.run(program())
-    assert ids(recorder) in ([None, None], [None, "b"])
     assert ids(recorder) == [None, None]
 
 
@@ -429,6 +428,5 @@ def test_nothing_of_the_arguments_is_looked_at_without_need(recorder):
             raise AssertionError("read")
 
     create(scripted(asking(asked("a", q=[]))))
-    assert search.__wrapped__ is not None
     search(Lazy())
     assert ids(recorder) == [None]

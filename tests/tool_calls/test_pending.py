@@ -310,7 +310,7 @@ def test_the_oldest_go_first(asked):
 def test_all_scopes_together_have_a_limit(asked):
     """Sixteen times as many, however many scopes there are."""
     dropped = sum(ask(asked, call(str(number)), scopes=(number,)).full for number in range(100))
-    assert (len(asked), asked.scopes, dropped) == (64, 64, 36)
+    assert (len(asked), len(asked._scopes) - 1, dropped) == (64, 64, 36)
 
 
 def test_old_calls_are_not_found_and_go(asked, clock):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -34,3 +34,21 @@ def plugin(recorder: Recorder) -> Iterator[ToolsInstrumentor]:
 def plugin_with_content(content: None, plugin: ToolsInstrumentor) -> ToolsInstrumentor:
     """The plugin, content on."""
     return plugin
+
+
+@pytest.fixture
+def set_tools(monkeypatch: pytest.MonkeyPatch, recorder: Recorder) -> Iterator[Callable[..., ToolsInstrumentor]]:
+    """Set the variable and switch the plugin on."""
+    started: list[ToolsInstrumentor] = []
+
+    def start(*entries: str) -> ToolsInstrumentor:
+        monkeypatch.setenv("SPANLOOM_TOOLS", ",".join(entries))
+        one = ToolsInstrumentor()
+        one.instrument(**recorder.providers)
+        started.append(one)
+        return one
+
+    yield start
+    for one in started:
+        if one.is_instrumented_by_opentelemetry:
+            one.uninstrument()

@@ -10,7 +10,6 @@ import sys
 import pytest
 
 from spanloom.genai import _guard, _patterns, current
-from spanloom.tools import ToolsInstrumentor
 from tests._support.spans import outline
 
 TOOLS = """
@@ -69,24 +68,6 @@ def shop(tmp_path, monkeypatch):
     yield name
     for one in [one for one in sys.modules if one.partition(".")[0] == name]:
         del sys.modules[one]
-
-
-@pytest.fixture
-def set_tools(monkeypatch, recorder):
-    """Set the variable and switch the plugin on."""
-    started = []
-
-    def start(*entries):
-        monkeypatch.setenv("SPANLOOM_TOOLS", ",".join(entries))
-        one = ToolsInstrumentor()
-        one.instrument(**recorder.providers)
-        started.append(one)
-        return one
-
-    yield start
-    for one in started:
-        if one.is_instrumented_by_opentelemetry:
-            one.uninstrument()
 
 
 def recorded(owner, prefix=""):

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from spanloom.genai import _guard
-from spanloom.tools import ToolsInstrumentor, tool
+from spanloom.tools import tool
 from tests._support.spans import outline
 
 SOURCE = '''
@@ -58,24 +58,6 @@ def shop(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     yield name
     sys.modules.pop(name, None)
-
-
-@pytest.fixture
-def set_tools(monkeypatch, recorder):
-    """Set the variable and switch the plugin on."""
-    started = []
-
-    def start(*entries):
-        monkeypatch.setenv("SPANLOOM_TOOLS", ",".join(entries))
-        one = ToolsInstrumentor()
-        one.instrument(**recorder.providers)
-        started.append(one)
-        return one
-
-    yield start
-    for one in started:
-        if one.is_instrumented_by_opentelemetry:
-            one.uninstrument()
 
 
 def test_functions_by_name(shop, set_tools, recorder):

@@ -10,7 +10,7 @@ from spanloom.dspy._lm_call import LMCall, current_call
 from spanloom.dspy._messages import output_messages
 from spanloom.dspy._parts import field
 from spanloom.dspy._settings import Settings
-from spanloom.genai import AskedCall, Target, Telemetry, Usage, guarded, remember_tool_calls
+from spanloom.genai import AskedCall, Target, Telemetry, Usage, call_in_part, guarded, remember_tool_calls
 from spanloom.semconv import DSpy, GenAI
 
 _EXECUTION: Final = "dspy.clients.execution"
@@ -192,5 +192,6 @@ def _asks_for_tools(inference: LMCall, result: Any) -> bool:
 def _asked_in(result: Any) -> Iterator[AskedCall]:
     for choice, message in enumerate(output_messages(result) or ()):
         for part in message["parts"]:
-            if part["type"] == "tool_call" and part["id"] and part["name"]:
-                yield AskedCall(part["id"], part["name"], part["arguments"], choice)
+            asked = call_in_part(part, choice)
+            if asked is not None:
+                yield asked

@@ -152,11 +152,6 @@ class AskedCalls:
     def __len__(self) -> int:
         return len(self._everywhere.calls)
 
-    @property
-    def scopes(self) -> int:
-        """How many scopes have a call."""
-        return len(self._scopes) - 1
-
     def after_fork(self) -> None:
         """Another thread may have held it."""
         self._lock = threading.RLock()

@@ -116,12 +116,10 @@ def _canonical(value: Any, depth: int) -> Any:
         return [_canonical(one, depth - 1) for one in value]
     if kind is dict:
         items = cast("dict[Any, Any]", value).items()
-        return {name: _canonical(one, depth - 1) for name, one in items if isinstance(name, str) or _refuse()}
+        if not all(isinstance(name, str) for name, _ in items):
+            raise _NoPrintError
+        return {name: _canonical(one, depth - 1) for name, one in items}
     return _canonical(_simple(value, kind), depth - 1)
-
-
-def _refuse() -> bool:
-    raise _NoPrintError
 
 
 def _simple(value: Any, kind: type[object]) -> Any:

@@ -95,7 +95,7 @@ def remember_tool_calls(call: ClientCall, asked: Iterable[AskedCall]) -> None:
     if not wanted:
         return
     if call.asked is None:
-        call.asked = _known(call, wanted) or _response_of(call)
+        call.asked = _known(call) or _response_of(call)
     _count(asked_calls().add(call.asked, wanted, _scopes_of_answer(call)))
 
 
@@ -106,10 +106,9 @@ def _prints(one: AskedCall, recording: bool) -> Asked:
     return asked_prints(one.arguments, one.is_text)
 
 
-def _known(call: ClientCall, wanted: list[Call]) -> Response | None:
+def _known(call: ClientCall) -> Response | None:
     """What made a response that is fetched: that call has asked, be it for all of this or for the beginning of it."""
-    known = asked_calls().response(call.answer_id or "") if isinstance(call, FetchResponse) else None
-    return known if known is not None and wanted else None
+    return asked_calls().response(call.answer_id or "") if isinstance(call, FetchResponse) else None
 
 
 def _response_of(call: ClientCall) -> Response:

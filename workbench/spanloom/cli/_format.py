@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 
@@ -88,3 +90,9 @@ def size(size_bytes: int) -> str:
 def several(number: int, noun: str) -> str:
     """``1 error``, ``2 errors``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def counted(names: Iterable[str]) -> Iterator[str]:
+    """Each name once, in the order of its first, with how often it stands there."""
+    for name, count in Counter(names).items():
+        yield name if count == 1 else f"{count} {name}"

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from spanloom.cli._format import duration
+from spanloom.cli._format import counted, duration
 from spanloom.cli._stories import Stories
 from spanloom.cli._style import Glyphs
 from spanloom.record import Span
@@ -67,9 +66,7 @@ def _of_optimizers(span: Span) -> Iterator[str]:
 def _server_tools(span: Span) -> Iterator[str]:
     """The tools that the provider ran, in the order in which they were first called."""
     told = (one.attributes.get(GenAI.TOOL_NAME) for one in span.events if one.name == SpanloomEvent.SERVER_TOOL_CALL)
-    calls = Counter(name for name in told if isinstance(name, str) and name)
-    for name, count in calls.items():
-        yield name if count == 1 else f"{count} {name}"
+    return counted(name for name in told if isinstance(name, str) and name)
 
 
 def notes(span: Span, service_above: str, glyphs: Glyphs, stories: Stories | None = None) -> list[tuple[str, str]]:

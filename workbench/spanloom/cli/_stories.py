@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from spanloom.cli._format import counted
 from spanloom.record import Span
 from spanloom.semconv import GenAI, Link, Spanloom, SpanloomEvent
 
@@ -50,5 +50,4 @@ def _faults(span: Span) -> Iterator[_Note]:
 
 
 def _list(names: Iterable[str]) -> str:
-    """Each name once, with how often it stands there."""
-    return ", ".join(name if count == 1 else f"{count} {name}" for name, count in Counter(names).items())
+    return ", ".join(counted(names))
