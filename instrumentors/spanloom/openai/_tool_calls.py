@@ -1,4 +1,4 @@
-"""Tool calls in answers and in histories, told to the core, which links them with their executions. Pure reading."""
+"""Tool calls in answers and in histories, told to the core, which links them with their executions."""
 
 from __future__ import annotations
 
