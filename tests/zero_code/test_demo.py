@@ -80,10 +80,13 @@ def test_ctrl_c_leaves_no_process_behind(example_python):
     lines: list[str] = []
     while not lines or not lines[-1].startswith("service"):
         lines.append(process.stdout.readline())
+    # It stands still while we look: on a busy machine it would be over before.
+    os.killpg(process.pid, signal.SIGSTOP)
     port = int(lines[-1].rpartition(":")[2])
     started = children(process.pid)
     assert len(started) == 2
     os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, signal.SIGCONT)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "everything is stopped" in err
