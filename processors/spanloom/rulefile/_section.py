@@ -58,7 +58,8 @@ class Section:
         self.line = node.line
         self.path = path
         self._problems = problems
-        self._rows = cast("dict[str, Node]", node.value) if isinstance(node.value, dict) else {}
+        value = cast("object", node.value)
+        self._rows = cast("dict[str, Node]", value) if isinstance(value, dict) else {}
         self._taken: set[str] = set()
 
     def __contains__(self, name: str) -> bool:
