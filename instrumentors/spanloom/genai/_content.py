@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 
 from spanloom.genai._encoder import encoded
 from spanloom.genai._guard import each, tolerant
-from spanloom.genai._limit import within
+from spanloom.genai._limit import beginning, within
 from spanloom.semconv import GenAI
 
 MAX_DEPTH: Final = 24
@@ -197,6 +197,18 @@ def _fields(value: Any) -> Any:
 def parsed_json(text: str) -> Any:
     """What a JSON text stands for; ``None`` where it is none."""
     return tolerant(json.loads, None, text)
+
+
+def cut_text(text: str, max_bytes: int) -> str:
+    """An attribute's text within the limit: JSON stays JSON, anything else keeps its beginning."""
+    if len(text) * 4 <= max_bytes or len(text.encode(errors="replace")) <= max_bytes:
+        return text
+    # A number or a word is cut as it stands.
+    value = parsed_json(text) if text.lstrip()[:1] in {"[", "{", '"'} else None
+    if value is not None:
+        return json_text(value, max_bytes)
+    # The mark is as long as the number in it.
+    return beginning(text, max_bytes, 16 + len(f"{len(text) * 4:,}"))
 
 
 def as_text(value: object) -> str:

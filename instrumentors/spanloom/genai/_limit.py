@@ -79,11 +79,15 @@ def _shortened(value: Any, level: int) -> Any:
 
 
 def _cut(text: str, level: int) -> str:
+    return beginning(text, level)
+
+
+def beginning(text: str, max_bytes: int, mark_bytes: int = 24) -> str:
     """The beginning of a text, with a mark that tells how many bytes are gone."""
     raw = text.encode(errors="replace")
-    if len(raw) <= level:
+    if len(raw) <= max_bytes:
         return text
-    kept = raw[: max(0, level - 24)].decode(errors="ignore")
+    kept = raw[: max(0, max_bytes - mark_bytes)].decode(errors="ignore")
     return f"{kept}... [{len(raw) - len(kept.encode()):,} bytes cut]"
 
 

@@ -1,4 +1,4 @@
-"""The only door of the core for other rooms (cost, sampling, the workbench): before a call, and at its end.
+"""The only door of the core for other rooms (pipeline, cost, the workbench): before a call, at its end, in its context.
 
 A *gate* is asked before each call to a provider, in the order of registration. It may refuse the call by returning an
 exception, which the application gets in the place of an answer; the call's span fails with it.
@@ -6,6 +6,9 @@ exception, which the application gets in the place of an answer; the call's span
 A *finisher* is given each finished model call before its span ends, in the order of registration. It may write span
 attributes and say what the call cost. Both run in the caller's thread, so they must be quick; a fault in one costs its
 own contribution only.
+
+``context_attributes`` is what every span that starts in a context is to carry; ``set_redactor`` is asked before content
+is handed to a completion hook; ``cut_content`` shortens a content attribute.
 """
 
 from __future__ import annotations
@@ -15,8 +18,9 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from spanloom.genai import _registry
+from spanloom.genai._carried import context_attributes
 from spanloom.genai._context import current
-from spanloom.genai._guard import guard, report
+from spanloom.genai._guard import attempt, guard, report, tolerant
 from spanloom.genai._roots import span_started
 
 if TYPE_CHECKING:
@@ -29,15 +33,21 @@ __all__ = [
     "Finisher",
     "Gate",
     "PendingCall",
+    "Redactor",
     "UsageView",
     "add_finisher",
     "add_gate",
+    "attempt",
     "blocks_propagation",
     "close_completion_hook",
+    "context_attributes",
+    "cut_content",
     "end_open_streams",
     "guard",
     "report",
+    "set_redactor",
     "span_started",
+    "tolerant",
 ]
 
 
@@ -105,6 +115,8 @@ class FinishedCall(Protocol):
 
 Gate = Callable[[PendingCall], "BaseException | None"]
 Finisher = Callable[[FinishedCall], None]
+# A value in JSON's terms to the same without what nobody may see.
+Redactor = Callable[[Any], Any]
 
 
 def add_gate(gate: Gate) -> Callable[[], None]:
@@ -151,3 +163,23 @@ def add_finisher(finisher: Finisher) -> Callable[[], None]:
         _registry.finishers = tuple(one for one in _registry.finishers if one is not finisher)
 
     return remove
+
+
+def set_redactor(redactor: Redactor | None) -> None:
+    """What completion hooks are given goes through this function first; ``None`` takes it away.
+
+    It is given plain values (lists of messages, parts or tools; the attributes of an event, by name) and returns values
+    of the same shape. It runs in the caller's thread. Where it fails nothing is handed out, and the fault is reported.
+    """
+    _registry.redactor = redactor
+
+
+def cut_content(text: str, max_bytes: int) -> str:
+    """The text of a content attribute within ``max_bytes`` of UTF-8: JSON stays JSON, its longest texts are cut.
+
+    What is no JSON keeps its beginning. Both say how much is gone; ``max_bytes`` below what that takes (about 200 of
+    JSON) is not kept to. Never raises.
+    """
+    from spanloom.genai._content import cut_text  # loaded where there is something to cut
+
+    return cut_text(text, max_bytes)

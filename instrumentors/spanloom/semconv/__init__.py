@@ -43,7 +43,7 @@ from spanloom.semconv._names import (
     TokenType,
     ToolType,
 )
-from spanloom.semconv._options import OPTIONS, Option, OptionError, choice_of, flag, integer, names_of, text
+from spanloom.semconv._options import OPTIONS, Option, OptionError, choice_of, flag, integer, names_of, ratio, text
 from spanloom.semconv._rules import OLD_ATTRIBUTES, modes, span_name
 from spanloom.semconv._spec import MetricSpec
 
@@ -90,6 +90,7 @@ __all__ = [
     "modes",
     "names",
     "names_of",
+    "ratio",
     "span_name",
     "text",
 ]

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 
 _log = logging.getLogger("spanloom")
 
-OptionType = Literal["choice", "flag", "integer", "text", "names"]
+OptionType = Literal["choice", "flag", "integer", "ratio", "text", "names"]
 
 
 class OptionError(ValueError):
@@ -65,11 +65,23 @@ _TABLE = (
         "`gen_ai/dup` writes the names of the conventions v1.41 beside the current ones, `gen_ai/old` instead of them.",
     ),
     Option(
+        "SPANLOOM_CONTENT_RATIO",
+        "ratio",
+        "1",
+        "Share of traces whose content is captured where the content mode or a completion hook asks for it.",
+    ),
+    Option(
         "SPANLOOM_CONTENT_MAX_BYTES",
         "integer",
         str(256 * _KIB),
         "Size of one content attribute; what is longer is cut inside its longest parts and marked.",
         unit="bytes",
+    ),
+    Option(
+        "SPANLOOM_BAGGAGE",
+        "names",
+        "",
+        "Keys of W3C baggage that are written to every span: exact or with a trailing `*`, comma separated.",
     ),
     Option(
         "SPANLOOM_CHUNK_HISTOGRAM",
@@ -206,6 +218,23 @@ def integer(name: str) -> int:
     if not (value.isascii() and value.isdigit() and len(value) <= _MAX_DIGITS and int(value) > 0):
         value = _refused(option, value, f"a whole number of {option.unit or 'units'} above 0")
     return int(value)
+
+
+def ratio(name: str) -> float:
+    """A number from 0 to 1."""
+    option = OPTIONS[name]
+    value = _number(text(name))
+    # Written so that what is not a number (NaN) is refused, too.
+    if value is None or not 0 <= value <= 1:
+        value = float(_refused(option, text(name), "a number from 0 to 1"))
+    return value
+
+
+def _number(value: str) -> float | None:
+    try:
+        return float(value)
+    except ValueError:
+        return None
 
 
 def names_of(name: str) -> list[str]:
