@@ -60,6 +60,16 @@ class Spanloom:
     # Ours: why something was let go before its time: "full" or "expired".
     DROP_REASON = "spanloom.drop.reason"
 
+    # Ours: true on any span of a trace asks tail sampling to keep the trace.
+    KEEP = "spanloom.keep"
+    # Ours: the rule that kept this span's trace, "baseline", or "skeleton" for the root of one that was dropped.
+    SAMPLING_REASON = "spanloom.sampling.reason"
+    # Ours, of metrics: "kept" or "dropped"; and the bound at which a trace was decided before its end.
+    SAMPLING_DECISION = "spanloom.sampling.decision"
+    SAMPLING_BOUND = "spanloom.sampling.bound"
+    # Ours: the rule that something was redacted by.
+    REDACTION_RULE = "spanloom.redaction.rule"
+
     # Ours: the place in our code where a fault was caught (attribute of spanloom.internal.errors).
     PLACE = "spanloom.place"
 
@@ -76,6 +86,28 @@ class SpanloomEvent:
     # A request has a tool call of the model's without its answer; and an answer to a call that nobody asked for.
     TOOL_UNANSWERED = "spanloom.tool.unanswered"
     TOOL_UNASKED = "spanloom.tool.unasked"
+
+
+class ForeignContent:
+    """Where other instrumentations write prompts and answers. Read, never written."""
+
+    # OpenLLMetry 0.5x and OpenLIT 1.4x; before the conventions had names.
+    TRACELOOP_INPUT = "traceloop.entity.input"
+    TRACELOOP_OUTPUT = "traceloop.entity.output"
+    PROMPT = "gen_ai.prompt"
+    COMPLETION = "gen_ai.completion"
+    # OpenInference 0.1.
+    INPUT_VALUE = "input.value"
+    OUTPUT_VALUE = "output.value"
+    LLM_PROMPTS = "llm.prompts"
+    LLM_INVOCATION_PARAMETERS = "llm.invocation_parameters"
+    # Logfire 5.
+    REQUEST_DATA = "request_data"
+    RESPONSE_DATA = "response_data"
+    ALL_MESSAGES = "all_messages_events"
+    EVENTS = "events"
+    # With an index and a field behind them (``gen_ai.prompt.0.content``).
+    INDEXED = ("gen_ai.prompt.", "gen_ai.completion.", "llm.input_messages.", "llm.output_messages.", "llm.prompts.")
 
 
 class Link:

@@ -176,6 +176,20 @@ _TABLE = (
         unit="bytes",
     ),
     Option(
+        "SPANLOOM_SPAN_MAX_BYTES",
+        "integer",
+        str(2 * _MIB),
+        "Size of one span's attributes and events; the longest texts of a larger one are cut and marked.",
+        unit="bytes",
+    ),
+    Option(
+        "SPANLOOM_BATCH_MAX_BYTES",
+        "integer",
+        "3500000",
+        "Size of one export request, whatever the exporter; gRPC refuses more than 4 MiB by default.",
+        unit="bytes",
+    ),
+    Option(
         "SPANLOOM_FLUSH_ON_SIGTERM",
         "flag",
         "on",

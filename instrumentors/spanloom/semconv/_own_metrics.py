@@ -49,5 +49,42 @@ TOOL_CALLS_DROPPED = MetricSpec(
     "Tool calls of models that were forgotten before they were answered.",
     attributes={Spanloom.DROP_REASON: "required"},
 )
+SAMPLING_TRACES = MetricSpec(
+    "spanloom.sampling.traces",
+    "{trace}",
+    "counter",
+    "Traces that tail sampling has decided.",
+    attributes={Spanloom.SAMPLING_DECISION: "required", Spanloom.SAMPLING_REASON: "conditionally_required"},
+)
+SAMPLING_EARLY = MetricSpec(
+    "spanloom.sampling.early",
+    "{trace}",
+    "counter",
+    "Traces that were decided before their local root had ended.",
+    attributes={Spanloom.SAMPLING_BOUND: "required"},
+)
+REDACTIONS = MetricSpec(
+    "spanloom.redactions",
+    "{redaction}",
+    "counter",
+    "Texts in which something was redacted.",
+    attributes={Spanloom.REDACTION_RULE: "required"},
+)
+SPANS_CUT = MetricSpec(
+    "spanloom.spans.cut",
+    "{span}",
+    "counter",
+    "Spans whose attributes were cut to the limit of bytes.",
+    attributes={},
+)
 
-EXTENSIONS = (OPERATION_COST, INTERNAL_ERRORS, UNPRICED_OPERATIONS, TOOL_CALLS_DROPPED)
+EXTENSIONS = (
+    OPERATION_COST,
+    INTERNAL_ERRORS,
+    UNPRICED_OPERATIONS,
+    TOOL_CALLS_DROPPED,
+    SAMPLING_TRACES,
+    SAMPLING_EARLY,
+    REDACTIONS,
+    SPANS_CUT,
+)

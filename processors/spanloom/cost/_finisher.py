@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
 
     from spanloom.cost._rate import Schedule
-    from spanloom.genai.hooks import FinishedCall
+    from spanloom.genai.hooks import FinishedCall, UsageView
 
 _log = logging.getLogger("spanloom")
 
@@ -68,25 +68,8 @@ class CostFinisher:
 
     def _judge(self, call: FinishedCall) -> tuple[Status, float | None]:
         tier = call.attributes.get(OpenAI.RESPONSE_SERVICE_TIER)
-        models = call.response_model or call.request_model, call.request_model
-        schedule: Schedule | None = schedule_of(call.provider, *models, tier)
-        usage = call.usage
-        if usage is None:
-            return ("unknown_model" if schedule is None else "unknown_usage"), None
-        tokens_in, tokens_out = usage.input_tokens, usage.output_tokens
-        counts = counts_of(
-            tokens_in,
-            tokens_out,
-            usage.cache_read_input_tokens,
-            usage.cache_write_input_tokens,
-            usage.reasoning_output_tokens,
-        )
-        status, amount, rate = judge(schedule, counts, tokens_in, tokens_out, None)
-        if amount is None:
-            return status, None
-        if rate is not None and rate.beyond_text:
-            return "unknown_usage", None
-        return status, amount / SCALE
+        model = call.response_model or call.request_model
+        return judged(call.provider, model, call.request_model, tier, call.usage)
 
     def _write(self, call: FinishedCall, usd: float) -> None:
         attributes = call.attributes
@@ -112,6 +95,29 @@ class CostFinisher:
             model,
             provider,
         )
+
+
+def judged(
+    provider: str | None, model: str | None, other_model: str | None, tier: str | None, usage: UsageView | None
+) -> tuple[Status, float | None]:
+    """The status of a call, and its cost (USD) where that is known. ``other_model`` is asked where ``model`` is not."""
+    schedule: Schedule | None = schedule_of(provider, model, other_model, tier)
+    if usage is None:
+        return ("unknown_model" if schedule is None else "unknown_usage"), None
+    tokens_in, tokens_out = usage.input_tokens, usage.output_tokens
+    counts = counts_of(
+        tokens_in,
+        tokens_out,
+        usage.cache_read_input_tokens,
+        usage.cache_write_input_tokens,
+        usage.reasoning_output_tokens,
+    )
+    status, amount, rate = judge(schedule, counts, tokens_in, tokens_out, None)
+    if amount is None:
+        return status, None
+    if rate is not None and rate.beyond_text:
+        return "unknown_usage", None
+    return status, amount / SCALE
 
 
 def _own_version() -> str:

@@ -1,0 +1,90 @@
+"""Exporters behind a limit of bytes: a batch that is counted in spans may be larger than a receiver takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+from spanloom.pipeline._limits import SPAN_BYTES, attributes_size, size_of, span_size
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk._logs import ReadableLogRecord
+    from opentelemetry.sdk.trace import ReadableSpan
+
+T = TypeVar("T")
+
+
+def portions(items: Sequence[T], size: Callable[[T], int], max_bytes: int) -> Iterator[Sequence[T]]:
+    """The same items in order, in portions of at most ``max_bytes``; one that is larger alone goes alone."""
+    begun, total = 0, 0
+    for index, item in enumerate(items):
+        needed = size(item)
+        if index > begun and total + needed > max_bytes:
+            yield items[begun:index]
+            begun, total = index, 0
+        total += needed
+    if begun < len(items):
+        yield items[begun:] if begun else items
+
+
+def record_size(record: ReadableLogRecord) -> int:
+    """Bytes of a log record, estimated high."""
+    inner = record.log_record
+    return SPAN_BYTES + size_of(inner.body or "") + attributes_size(inner.attributes or {})
+
+
+class BoundedSpanExporter(SpanExporter):
+    """Hands spans on to another exporter, at most ``max_bytes`` at once. Everything else is the other's."""
+
+    def __init__(self, inner: SpanExporter, max_bytes: int) -> None:
+        self.inner = inner
+        self._max_bytes = max_bytes
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Each portion on its own: one that fails does not cost the others."""
+        results = [self.inner.export(some) for some in portions(spans, span_size, self._max_bytes)]
+        failed = [one for one in results if one is not SpanExportResult.SUCCESS]
+        return failed[0] if failed else SpanExportResult.SUCCESS
+
+    def shutdown(self) -> None:
+        """The inner one's."""
+        self.inner.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """The inner one's."""
+        return self.inner.force_flush(timeout_millis)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "inner":
+            raise AttributeError(name)
+        return getattr(self.inner, name)
+
+
+class BoundedLogExporter(LogRecordExporter):
+    """The same for log records."""
+
+    def __init__(self, inner: LogRecordExporter, max_bytes: int) -> None:
+        self.inner = inner
+        self._max_bytes = max_bytes
+
+    def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
+        """Each portion on its own."""
+        results = [self.inner.export(some) for some in portions(batch, record_size, self._max_bytes)]
+        failed = [one for one in results if one is not LogRecordExportResult.SUCCESS]
+        return failed[0] if failed else LogRecordExportResult.SUCCESS
+
+    def shutdown(self) -> None:
+        """The inner one's."""
+        self.inner.shutdown()
+
+    def force_flush(self, timeout_millis: int = 10_000) -> bool:
+        """The inner one's."""
+        return self.inner.force_flush(timeout_millis)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "inner":
+            raise AttributeError(name)
+        return getattr(self.inner, name)

@@ -1,0 +1,187 @@
+"""The one span processor that stands before the exporters' own: it adds, decides, and hands one derived span on.
+
+    start   context attributes, allow-listed baggage → the span
+    end     enrich → cost → tail decision                      on the caller's thread, no I/O, no lock while calling on
+    shown   without content (skeleton) → redacted → limited    where an exporter first looks, once for all exporters
+
+Each step is on its own: a fault there costs what the step would have done, never the span. What could not be redacted
+is not shown.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.sdk.trace import Span, SpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
+
+from spanloom import semconv
+from spanloom.cost import cost_attributes
+from spanloom.genai import hooks
+from spanloom.pipeline import _probe
+from spanloom.pipeline._counters import Counters
+from spanloom.pipeline._derived import DerivedSpan
+from spanloom.pipeline._finish import Finisher
+from spanloom.pipeline._thresholds import Thresholds
+from spanloom.redaction import from_settings as redaction_from_settings
+from spanloom.sampling import from_settings as sampling_from_settings
+from spanloom.sampling import TailSampler
+from spanloom.semconv import GenAI, Spanloom
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.trace import SpanContext
+
+    from spanloom.pipeline._finish import Redacts
+    from spanloom.sampling import SamplingRules, Verdict
+
+# What a span that has ended is still to be given, from what stands on it; ``None`` for nothing.
+Enricher = Callable[[Mapping[str, Any]], "Mapping[str, Any] | None"]
+_EMPTY = (SpanProcessor.on_start, BatchSpanProcessor.on_start, SimpleSpanProcessor.on_start)
+
+
+class SpanloomProcessor(SpanProcessor):
+    """Wraps span processors: ``SpanloomProcessor(BatchSpanProcessor(exporter))``.
+
+    For services that build their own ``TracerProvider``; ``opentelemetry-instrument`` makes one by itself. Processors
+    that are added to the provider beside it see the original spans, those behind it (here, or by ``wrap``) see what
+    exporters see. ``sampling`` and ``redaction`` default to the settings ``SPANLOOM_SAMPLING``, ``SPANLOOM_REDACTION``
+    and ``SPANLOOM_REDACT_PII``. Never raises into the application; faults are counted in ``spanloom.internal.errors``.
+    """
+
+    def __init__(
+        self,
+        *behind: SpanProcessor,
+        sampling: SamplingRules | None = None,
+        redaction: Redacts | None = None,
+        enrichers: Sequence[Enricher] = (),
+    ) -> None:
+        self._behind: tuple[SpanProcessor, ...] = ()
+        self._starting: tuple[SpanProcessor, ...] = ()
+        self._ending: tuple[SpanProcessor, ...] = ()
+        self._redactor = redaction if redaction is not None else redaction_from_settings()
+        self._finisher = Finisher(self._redactor, semconv.integer("SPANLOOM_SPAN_MAX_BYTES"))
+        rules = sampling if sampling is not None else sampling_from_settings()
+        self._tail = TailSampler(rules.tail, self._emit) if rules.tail is not None else None
+        self._thresholds = Thresholds()
+        self._enrichers = (*enrichers, _cost_of)
+        self._writes_at_end = _probe.can_write_at_end()
+        self._counters = Counters(self._tail, self._finisher, self._redactor)
+        for processor in behind:
+            self.wrap(processor)
+
+    def wrap(self, processor: SpanProcessor) -> None:
+        """Put one more span processor behind this one: it sees what exporters see."""
+        self._behind = (*self._behind, processor)
+        if type(processor).on_start not in _EMPTY:
+            self._starting = (*self._starting, processor)
+        if type(processor)._on_ending not in (SpanProcessor._on_ending, BatchSpanProcessor._on_ending):  # pyright: ignore[reportPrivateUsage]
+            self._ending = (*self._ending, processor)
+
+    @property
+    def redactor(self) -> Redacts:
+        """What is asked before anything is shown."""
+        return self._redactor
+
+    @property
+    def tail(self) -> TailSampler | None:
+        """The tail sampler, where the rules have one."""
+        return self._tail
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Write what the context carries, and note the local root."""
+        hooks.span_started(span, parent_context)
+        hooks.attempt("pipeline.start", self._start, span, parent_context)
+        for processor in self._starting:
+            hooks.attempt("pipeline.behind", processor.on_start, span, parent_context)
+
+    def _on_ending(self, span: Span) -> None:
+        """Where the SDK lets it, what is missing is written to the span itself, so that everybody sees it."""
+        if self._writes_at_end:
+            hooks.attempt("pipeline.ending", self._write, span)
+        for processor in self._ending:
+            hooks.attempt("pipeline.behind", processor._on_ending, span)  # pyright: ignore[reportPrivateUsage]
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Hand it on, or hold it back until its trace is decided."""
+        hooks.attempt("pipeline.end", self._end, span)
+
+    def shutdown(self) -> None:
+        """Decide what waits, then shut down everything behind."""
+        if self._tail is not None:
+            hooks.attempt("pipeline.flush", self._tail.flush)
+        for processor in self._behind:
+            hooks.attempt("pipeline.behind", processor.shutdown)
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Decide what waits, and flush everything behind within the time. False where one did not make it."""
+        if self._tail is not None:
+            hooks.attempt("pipeline.flush", self._tail.flush)
+        deadline = time.monotonic() + timeout_millis / 1000
+        flushed = True
+        for processor in self._behind:
+            left = max(0, int((deadline - time.monotonic()) * 1000))
+            flushed = bool(hooks.tolerant(processor.force_flush, False, left)) and flushed
+        return flushed
+
+    def _start(self, span: Span, parent_context: Context | None) -> None:
+        attributes = hooks.context_attributes(parent_context)
+        if attributes:
+            span.set_attributes(attributes)
+        if self._tail is not None:
+            self._tail.started(span)
+
+    def _write(self, span: Span) -> None:
+        added = self._added(dict(span.attributes or {}))
+        if added:
+            span.set_attributes(added)
+
+    def _end(self, span: ReadableSpan) -> None:
+        context = span.context
+        attributes: dict[str, Any] = span.attributes.copy()  # pyright: ignore[reportAttributeAccessIssue, reportOptionalMemberAccess, reportUnknownVariableType, reportUnknownMemberType] - at C's speed
+        added = None
+        # Only model calls lack anything, and only those of other recorders.
+        if GenAI.OPERATION_NAME in attributes and Spanloom.COST_STATUS not in attributes:
+            added = self._added(attributes)
+        if self._tail is None or context is None or not context.trace_flags.sampled:
+            self._hand_on(DerivedSpan(span, self._finisher, context, added))
+        else:
+            self._tail.ended(span, attributes, added)
+
+    def _added(self, attributes: dict[str, Any]) -> dict[str, Any] | None:
+        """What the enrichers add, each of which sees what those before it have added."""
+        found: dict[str, Any] = {}
+        for enrich in self._enrichers:
+            with hooks.guard("pipeline.enrich"):
+                added = enrich(attributes)
+                if added:
+                    found.update(added)
+                    attributes.update(added)
+        return found or None
+
+    def _emit(
+        self, span: ReadableSpan, added: Mapping[str, Any] | None, verdict: Verdict, is_skeleton: bool
+    ) -> None:
+        """The tail sampler keeps a span."""
+        told = {Spanloom.SAMPLING_REASON: verdict.reason}
+        if added:
+            told.update(added)
+        context = self._told_threshold(span.context, verdict.threshold)
+        self._hand_on(DerivedSpan(span, self._finisher, context, told, is_skeleton))
+
+    def _told_threshold(self, context: SpanContext | None, threshold: int) -> SpanContext | None:
+        told = context
+        with hooks.guard("pipeline.threshold"):
+            told = self._thresholds.told(context, threshold)
+        return told
+
+    def _hand_on(self, span: ReadableSpan) -> None:
+        for processor in self._behind:
+            hooks.attempt("pipeline.behind", processor.on_end, span)
+
+
+def _cost_of(attributes: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    return cost_attributes(attributes)

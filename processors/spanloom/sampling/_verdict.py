@@ -1,0 +1,195 @@
+"""Which rules hold for a trace, and what follows. Facts are taken span by span, so that the end is a glance."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+
+from opentelemetry.trace import StatusCode
+
+from spanloom.sampling._seen import Durations, Kinds
+from spanloom.sampling._trace_state import threshold_of
+from spanloom.semconv import Error, Event, GenAI, Operation, Spanloom
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan
+
+    from spanloom.sampling._rules import TailKind, TailRule, TailRules
+
+BASELINE: Final = "baseline"
+SKELETON: Final = "skeleton"
+# Operations with a usage of their own; agents and workflows carry the sum of what is below them.
+_INFERENCE: Final = frozenset(
+    {Operation.CHAT, Operation.TEXT_COMPLETION, Operation.GENERATE_CONTENT, Operation.EMBEDDINGS}
+)
+# A span without attributes and events (measured), and what one attribute takes beside the text of its value.
+SPAN_BYTES: Final = 2_600
+_ATTRIBUTE_BYTES: Final = 60
+
+
+class Verdict(NamedTuple):
+    """What happens to a trace. ``threshold``: the least of ``ot=th`` that its kept spans carry."""
+
+    keep: bool
+    reason: str
+    threshold: int = 0
+
+
+DROPPED: Final = Verdict(False, "")
+
+
+class Facts(NamedTuple):
+    """What one span tells. ``mask``: the rules that hold by it alone, a bit each, in the order of the file."""
+
+    mask: int
+    size_bytes: int
+    cost_usd: float
+    tokens: int
+
+
+class Judge:
+    """The rules, ready to be asked. Thread-safe; the only memory is that of ``Durations`` and ``Kinds``."""
+
+    def __init__(self, rules: TailRules) -> None:
+        self._names = [rule.name for rule in rules.rules]
+        self._baseline = threshold_of(rules.baseline) if rules.baseline > 0 else None
+        bits = [(1 << index, rule) for index, rule in enumerate(rules.rules)]
+
+        def of(kind: TailKind) -> list[tuple[int, TailRule]]:
+            return [(bit, rule) for bit, rule in bits if rule.kind == kind]
+
+        self._error = _either(of("error"))
+        self._tool_failure = _either(of("tool_failure"))
+        self._keep = _either(of("keep"))
+        self._unusual = _either(of("above_p99"))
+        self._slow = [(bit, _threshold(rule) * 1e9) for bit, rule in of("slower_than")]
+        self._cost = [(bit, _threshold(rule)) for bit, rule in of("cost_above_usd")]
+        self._tokens = [(bit, _threshold(rule)) for bit, rule in of("tokens_above")]
+        self._finish = [(bit, rule.values) for bit, rule in of("finish_reason")]
+        self._evaluation = [(bit, rule.evaluation, _threshold(rule)) for bit, rule in of("evaluation_below")]
+        self._new = [(bit, Kinds(_threshold(rule))) for bit, rule in of("first_seen")]
+        self._matching = [(bit, rule.matcher) for bit, rule in of("match") if rule.matcher is not None]
+        self._durations = Durations()
+
+    def see(self, span: ReadableSpan, attributes: Mapping[str, Any]) -> Facts:
+        """What a span tells that has ended. ``attributes`` are its own, with what was added to them since."""
+        size = SPAN_BYTES
+        for value in attributes.values():
+            size += _ATTRIBUTE_BYTES
+            if value.__class__ is str:
+                size += len(value)
+        mask, cost_usd, tokens = 0, 0.0, 0
+        failed = span.status.status_code is StatusCode.ERROR
+        if failed:
+            mask = self._error
+        operation = attributes.get(GenAI.OPERATION_NAME)
+        if operation is not None:
+            mask |= self._of_operation(operation, attributes, failed)
+            if operation in _INFERENCE:
+                cost_usd, tokens = self._usage_of(attributes)
+        if self._keep and attributes.get(Spanloom.KEEP):
+            mask |= self._keep
+        for bit, matcher in self._matching:
+            if matcher.matches(span.name, span.kind, attributes):
+                mask |= bit
+        # Its length costs less than a look at them, and hardly any span has some.
+        if len(span._events):  # pyright: ignore[reportPrivateUsage, reportUnknownArgumentType, reportAttributeAccessIssue, reportUnknownMemberType]
+            of_events, more = self._of_events(span)
+            mask |= of_events
+            size += more
+        return Facts(mask, size, cost_usd, tokens)
+
+    def of_evaluation(self, attributes: Mapping[str, Any]) -> int:
+        """The rules that hold by an evaluation's event: one of the span itself, or a log record of the trace."""
+        mask = 0
+        score = attributes.get(GenAI.EVALUATION_SCORE_VALUE)
+        if isinstance(score, (int, float)):
+            name = attributes.get(GenAI.EVALUATION_NAME)
+            for bit, wanted, below in self._evaluation:
+                if score < below and wanted in (None, name):
+                    mask |= bit
+        return mask
+
+    @property
+    def asks_for_evaluations(self) -> bool:
+        """Whether any rule is about them."""
+        return bool(self._evaluation)
+
+    def of_root(self, root: ReadableSpan) -> int:
+        """The rules that hold by how long a local root took."""
+        if root.start_time is None or root.end_time is None:
+            return 0
+        mask = 0
+        duration_ns = root.end_time - root.start_time
+        for bit, limit_ns in self._slow:
+            if duration_ns > limit_ns:
+                mask |= bit
+        if self._unusual and self._durations.is_unusual(root.name, duration_ns):
+            mask |= self._unusual
+        return mask
+
+    def by_rules(self, mask: int, cost_usd: float, tokens: int) -> Verdict | None:
+        """The first rule that holds for a whole trace; ``None`` where none does."""
+        for bit, limit in self._cost:
+            if cost_usd > limit:
+                mask |= bit
+        for bit, most in self._tokens:
+            if tokens > most:
+                mask |= bit
+        return Verdict(True, self._names[(mask & -mask).bit_length() - 1]) if mask else None
+
+    def by_baseline(self, randomness: int) -> Verdict:
+        """What is kept of the rest: by the trace's own randomness, so that every process takes the same ones."""
+        if self._baseline is None or randomness < self._baseline:
+            return DROPPED
+        return Verdict(True, BASELINE, self._baseline)
+
+    def _of_operation(self, operation: Any, attributes: Mapping[str, Any], failed: bool) -> int:
+        mask = 0
+        if self._tool_failure and operation == Operation.EXECUTE_TOOL and (failed or Error.TYPE in attributes):
+            mask = self._tool_failure
+        for bit, reasons in self._finish:
+            if not reasons.isdisjoint(_texts(attributes.get(GenAI.RESPONSE_FINISH_REASONS))):
+                mask |= bit
+        if self._new:
+            model = attributes.get(GenAI.RESPONSE_MODEL) or attributes.get(GenAI.REQUEST_MODEL)
+            kind = (operation, model, attributes.get(Error.TYPE))
+            now_s = time.monotonic()
+            for bit, kinds in self._new:
+                if kinds.is_new(kind, now_s):
+                    mask |= bit
+        return mask
+
+    def _usage_of(self, attributes: Mapping[str, Any]) -> tuple[float, int]:
+        """Cost and tokens, where a rule asks for them."""
+        cost_usd = attributes.get(Spanloom.COST_AMOUNT) or 0.0 if self._cost else 0.0
+        if not self._tokens:
+            return cost_usd, 0
+        tokens = attributes.get(GenAI.USAGE_INPUT_TOKENS) or 0, attributes.get(GenAI.USAGE_OUTPUT_TOKENS) or 0
+        return cost_usd, sum(tokens)
+
+    def _of_events(self, span: ReadableSpan) -> tuple[int, int]:
+        """The rules that hold by a span's events, and the events' bytes."""
+        mask, size = 0, 0
+        for event in span.events:
+            attributes = event.attributes or {}
+            size += _ATTRIBUTE_BYTES + sum(len(one) for one in attributes.values() if isinstance(one, str))
+            if self._evaluation and event.name == Event.EVALUATION_RESULT:
+                mask |= self.of_evaluation(attributes)
+        return mask, size
+
+
+def _either(rules: list[tuple[int, TailRule]]) -> int:
+    """Only the first of several rules of a kind can be a reason."""
+    return rules[0][0] if rules else 0
+
+
+def _threshold(rule: TailRule) -> float:
+    return rule.threshold or 0.0
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return (value,)
+    return cast("tuple[str, ...]", value) if isinstance(value, tuple) else ()
