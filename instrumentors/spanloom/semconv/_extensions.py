@@ -60,6 +60,9 @@ class Spanloom:
     # Ours: why something was let go before its time: "full" or "expired".
     DROP_REASON = "spanloom.drop.reason"
 
+    # Ours: true on any span of a trace that is to be kept, whatever the rules for tail sampling say of it.
+    KEEP = "spanloom.keep"
+
     # Ours: the place in our code where a fault was caught (attribute of spanloom.internal.errors).
     PLACE = "spanloom.place"
 
@@ -142,6 +145,13 @@ class OtherProvider:
     SGLANG = "sglang"
     VLLM = "vllm"
     XINFERENCE = "xinference"
+
+
+class OlderGenAI:
+    """Names that the conventions have dropped, and other recorders still write: they are read, never written."""
+
+    # Until v1.37.
+    SYSTEM = "gen_ai.system"
 
 
 class HTTPServer:

@@ -1,5 +1,20 @@
-"""To be filled by the next commits."""
+"""Which traces are kept: decided as they begin (the sampler), and what the Collector can decide as they end."""
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from spanloom.sampling._load import from_settings, load, loads
+from spanloom.sampling._rules import HeadRule, HeadRules, SamplingRules, TailRule, TailRules
+
+__all__ = [
+    "HeadRule",
+    "HeadRules",
+    "SamplingRules",
+    "TailRule",
+    "TailRules",
+    "from_settings",
+    "load",
+    "loads",
+]
