@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
 from spanloom.sampling._load import from_settings, load, loads
 from spanloom.sampling._rules import HeadRule, HeadRules, SamplingRules, TailRule, TailRules
 

@@ -177,9 +177,7 @@ def _tail_rule(row: Section, names: set[str]) -> TailRule | None:
     if len(kinds) == 1:
         rule = TailRule(_name(row, kinds[0], names), kinds[0], **_READERS[kinds[0]](row, kinds[0]))
     elif kinds:
-        row.fail(
-            "", f"has the conditions {' and '.join(kinds)}; write a rule for each, since any of them keeps a trace"
-        )
+        row.fail("", f"has the conditions {' and '.join(kinds)}; write two rules, since any rule keeps a trace")
     else:
         row.fail("", f"has no condition; there are {', '.join(_READERS)}")
     row.close("name", *kinds)

@@ -61,12 +61,12 @@ def _escaped(text: str) -> str:
 
 @dataclass(frozen=True)
 class Condition:
-    """One field of a matcher: the attributes ``keys`` (none: the span's name), of which any must have a value of these.
+    """One field of a matcher, ``name``: the attributes ``keys`` (none: the span's name), of which any must have a value of these.
 
     ``low`` and ``high`` belong to a range of numbers, both included.
     """
 
-    field: str
+    name: str
     keys: tuple[str, ...]
     texts: frozenset[str] = frozenset()
     globs: tuple[str, ...] = ()
@@ -93,7 +93,7 @@ class Condition:
 
     def _fits(self, value: str) -> bool:
         # The older attribute of the path has the query, too.
-        text = value.partition("?")[0] if self.field == ROUTE else value
+        text = value.partition("?")[0] if self.name == ROUTE else value
         return text in self.texts or any(one.fullmatch(text) for one in self._patterns)
 
     def _in_range(self, value: float) -> bool:
@@ -102,11 +102,11 @@ class Condition:
         return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
 
 
-def condition(field: str, keys: tuple[str, ...], values: Sequence[Plain]) -> Condition:
+def condition(name: str, keys: tuple[str, ...], values: Sequence[Plain]) -> Condition:
     """From the values as they stand in a file."""
     texts = [one for one in values if isinstance(one, str)]
     return Condition(
-        field,
+        name,
         keys,
         texts=frozenset(one for one in texts if not is_glob(one)),
         globs=tuple(one for one in texts if is_glob(one)),
