@@ -45,6 +45,7 @@ OWN_TYPES = {
     Spanloom.AGENT_THOUGHT: "string",
     Spanloom.LINK: "string",
     Spanloom.DROP_REASON: "string",
+    Spanloom.KEEP: "boolean",
     Spanloom.PLACE: "string",
     DSpy.MODULE: "string",
     DSpy.MODULE_PATH: "string",

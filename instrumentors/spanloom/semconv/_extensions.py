@@ -176,6 +176,13 @@ class OtherProvider:
     XINFERENCE = "xinference"
 
 
+class OlderGenAI:
+    """Names that the conventions have dropped, and other recorders still write: they are read, never written."""
+
+    # Until v1.37.
+    SYSTEM = "gen_ai.system"
+
+
 class HTTPServer:
     """What is read from, or told beside, HTTP: the core conventions' stable and older names."""
 

@@ -190,6 +190,12 @@ _TABLE = (
         unit="bytes",
     ),
     Option(
+        "SPANLOOM_SAMPLING",
+        "text",
+        "",
+        "Path of the sampling rules: the head's with `OTEL_TRACES_SAMPLER=spanloom`, and the tail's.",
+    ),
+    Option(
         "SPANLOOM_FLUSH_ON_SIGTERM",
         "flag",
         "on",

@@ -65,6 +65,18 @@ class Section:
     def __contains__(self, name: str) -> bool:
         return name in self._rows
 
+    def names(self) -> tuple[str, ...]:
+        """Every field that stands here, in the order of the file."""
+        return tuple(self._rows)
+
+    def is_mapping(self, name: str) -> bool:
+        """True where a field is a mapping, and ``section`` has it."""
+        return name in self._rows and isinstance(self._rows[name].value, dict)
+
+    def is_empty(self, name: str) -> bool:
+        """True where a field is a list or a mapping without anything in it."""
+        return name in self._rows and self._rows[name].value in ([], {})
+
     def fail(self, name: str, text: str) -> None:
         """Note a mistake of a field, or of the section itself (``name`` empty)."""
         node = self._rows.get(name)
@@ -95,6 +107,20 @@ class Section:
                 self._problems.add(item.line, place, f"{_shown(item.value)} is not {wanted}")
             else:
                 found.append(item.value)
+        return tuple(found)
+
+    def values(self, name: str) -> tuple[str | bool | int | float, ...]:
+        """A plain value of any type, or a list of them; empty where the field is absent."""
+        node = self._node(name)
+        if node is None:
+            return ()
+        items = self._items(name) if isinstance(node.value, list) else [(self._field(name), node)]
+        found: list[str | bool | int | float] = []
+        for place, item in items:
+            if isinstance(item.value, (str, bool, int, float)):
+                found.append(item.value)
+            else:
+                self._problems.add(item.line, place, f"{_shown(item.value)} is not a text, a number, true or false")
         return tuple(found)
 
     def flag(self, name: str, default: bool = False) -> bool:
