@@ -96,7 +96,17 @@ METRICS = {
         "Time between two streamed chunks, for each chunk after the first.",
     ),
 }
-OWN_METRICS = ("EXTENSIONS", "INTERNAL_ERRORS", "OPERATION_COST", "TOOL_CALLS_DROPPED", "UNPRICED_OPERATIONS")
+OWN_METRICS = (
+    "EXTENSIONS",
+    "INTERNAL_ERRORS",
+    "OPERATION_COST",
+    "REDACTIONS",
+    "SAMPLING_EARLY",
+    "SAMPLING_TRACES",
+    "SPANS_CUT",
+    "TOOL_CALLS_DROPPED",
+    "UNPRICED_OPERATIONS",
+)
 
 
 def load() -> dict[str, Any]:

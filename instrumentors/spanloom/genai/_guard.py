@@ -121,6 +121,17 @@ def attempt(place: str, step: Callable[..., object], *args: object) -> None:
             raise
 
 
+def attempted(place: str, default: D, step: Callable[..., R], *args: object) -> R | D:
+    """What ``step(*args)`` gives back, or ``default`` where it fails. What ``guarded`` does, for a single call."""
+    try:
+        return step(*args)
+    except Exception as error:
+        report(place, error)
+        if RERAISE:
+            raise
+        return default
+
+
 def each(place: str, step: Callable[[str, Any], Any], items: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     """What ``step`` makes of each item, by name; one that fails costs only itself, and ``None`` is left out."""
     rows: dict[str, Any] = {}

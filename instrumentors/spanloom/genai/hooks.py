@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from spanloom.genai import _registry
 from spanloom.genai._carried import context_attributes
 from spanloom.genai._context import current
-from spanloom.genai._guard import attempt, guard, report, tolerant
+from spanloom.genai._guard import attempt, attempted, guard, report, tolerant
 from spanloom.genai._roots import span_started
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ __all__ = [
     "add_finisher",
     "add_gate",
     "attempt",
+    "attempted",
     "blocks_propagation",
     "close_completion_hook",
     "context_attributes",

@@ -1,5 +1,7 @@
-"""To be filled by the next commits."""
+"""The one span processor before the exporters: context in, costs, tail sampling, redaction and limits."""
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from spanloom.pipeline._processor import SpanloomProcessor
+
+__all__ = ["SpanloomProcessor"]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from opentelemetry.sdk.trace import Event
 
-from spanloom.pipeline._derived import Shown
 from spanloom.semconv import DSpy, ForeignContent, GenAI, Spanloom
 
 CONTENT: Final = frozenset(
@@ -41,11 +40,11 @@ def is_content(name: str, value: object) -> bool:
     return name.startswith(ForeignContent.INDEXED) and name.split(".")[2].isdigit()
 
 
-def without_content(shown: Shown) -> Shown:
-    """The same span without its content, in attributes and events."""
-    events = [Event(one.name, _without(one.attributes or {}), one.timestamp) for one in shown.events]
-    return shown._replace(attributes=_without(shown.attributes), events=events)
-
-
-def _without(attributes: Mapping[str, Any]) -> dict[str, Any]:
+def without_content(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """The attributes that are no content."""
     return {name: value for name, value in attributes.items() if not is_content(name, value)}
+
+
+def events_without_content(events: Sequence[Event]) -> list[Event]:
+    """The same events without their content."""
+    return [Event(one.name, without_content(one.attributes or {}), one.timestamp) for one in events]

@@ -5,28 +5,18 @@ That is the exporter, on its own thread; the application's thread pays for one s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.sdk.trace import ReadableSpan
 
 if TYPE_CHECKING:
-    from opentelemetry.trace import Link, SpanContext, Status
+    from opentelemetry.trace import SpanContext
 
-
-class Shown(NamedTuple):
-    """What of a span may differ from the original."""
-
-    name: str
-    attributes: Mapping[str, Any]
-    events: Sequence[Event]
-    links: Sequence[Link]
-    status: Status
-
-
-# (original, attributes that were added, whether content is left out)
-Finish = Callable[[ReadableSpan, "Mapping[str, Any] | None", bool], Shown]
-_LAZY = frozenset({"_name", "_attributes", "_events", "_links", "_status"})
+# (original, its attributes with what was added where something was, whether content is left out) -> the fields that
+# differ from the original's, by the names that ``ReadableSpan`` has for them.
+Finish = Callable[[ReadableSpan, "dict[str, Any] | None", bool], dict[str, Any]]
+NAME, ATTRIBUTES, EVENTS, LINKS, STATUS = "_name", "_attributes", "_events", "_links", "_status"
 
 
 class DerivedSpan(ReadableSpan):
@@ -40,27 +30,30 @@ class DerivedSpan(ReadableSpan):
         original: ReadableSpan,
         finish: Finish,
         context: SpanContext | None,
-        added: Mapping[str, Any] | None = None,
+        attributes: dict[str, Any] | None = None,
         without_content: bool = False,
     ) -> None:
         self._original = original
         self._finish = finish
         # Every span processor asks for it at once.
         self._context = context
-        self._added = added
+        self._own_attributes = attributes
         self._without_content = without_content
 
     def __getattr__(self, name: str) -> Any:
-        """What is not set here: made now, or the original's."""
+        """What is not set here. The first question makes everything that is to be shown."""
         known = self.__dict__
         if name.startswith("__") or "_original" not in known:
             raise AttributeError(name)
-        if name not in _LAZY:
-            return getattr(self._original, name)
-        # Two exporters may come here at once: both make the same, and one of theirs stays.
-        shown = self._finish(self._original, self._added, self._without_content)
-        known["_name"], known["_attributes"], known["_events"], known["_links"], known["_status"] = shown
-        return known[name]
+        original = self._original
+        if ATTRIBUTES not in known:
+            # Two exporters may come here at once: both make the same, and one of theirs stays.
+            context = self._context
+            fields = self._finish(original, self._own_attributes, self._without_content)
+            known.update(original.__dict__)
+            known.update(fields)
+            self._context = context
+        return known[name] if name in known else getattr(original, name)
 
     @property
     def dropped_attributes(self) -> int:

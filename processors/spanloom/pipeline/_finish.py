@@ -13,8 +13,8 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import Link, Status
 
 from spanloom.genai import hooks
-from spanloom.pipeline._content import without_content
-from spanloom.pipeline._derived import Shown
+from spanloom.pipeline._content import events_without_content, without_content
+from spanloom.pipeline._derived import ATTRIBUTES, EVENTS, LINKS, NAME, STATUS
 from spanloom.pipeline._limits import Limit
 
 
@@ -27,6 +27,7 @@ class Redacts(Protocol):
     def text(self, value: str) -> str: ...
     def attributes(self, attributes: Mapping[str, Any]) -> dict[str, Any] | None: ...
     def body(self, value: Any) -> Any: ...
+    def counts(self) -> Mapping[str, int]: ...
 
 
 class Finisher:
@@ -41,34 +42,55 @@ class Finisher:
         """Spans that were over the limit."""
         return self._limit.cut_spans
 
-    def __call__(self, span: ReadableSpan, added: Mapping[str, Any] | None, is_skeleton: bool) -> Shown:
-        """Name, attributes, events, links and status as exporters see them."""
-        shown = Shown(span.name, {}, (), (), Status(span.status.status_code))
-        with hooks.guard("pipeline.finish"):
-            shown = self._raw(span, added)
-            if is_skeleton:
-                shown = without_content(shown)
+    def __call__(self, span: ReadableSpan, own: dict[str, Any] | None, is_skeleton: bool) -> dict[str, Any]:
+        """The fields of a span that exporters see otherwise than the SDK made them.
+
+        ``own``: its attributes, where something was added to them.
+        """
+        fields: dict[str, Any] = {ATTRIBUTES: plain_attributes(span) if own is None else own}
+        if is_skeleton:
+            fields = hooks.attempted("pipeline.skeleton", None, _skeleton, span, fields) or _hidden(span)
         if self._redactor is not None:
-            shown = self._redacted(shown, self._redactor)
-        with hooks.guard("pipeline.limit"):
-            shown = self._limit.applied(shown)
-        return shown
+            # What cannot be redacted is not shown.
+            fields = hooks.attempted("pipeline.redact", None, _redacted, span, fields, self._redactor) or _hidden(span)
+        hooks.attempt("pipeline.limit", self._limit.apply, span, fields)
+        return fields
 
-    def _raw(self, span: ReadableSpan, added: Mapping[str, Any] | None) -> Shown:
-        attributes = dict(span.attributes or {}) if added is None else {**(span.attributes or {}), **added}
-        return Shown(span.name, attributes, span.events, span.links, span.status)
 
-    def _redacted(self, shown: Shown, redactor: Redacts) -> Shown:
-        hidden = Shown(FAILED, {}, (), (), Status(shown.status.status_code))
-        with hooks.guard("pipeline.redact"):
-            hidden = Shown(
-                redactor.text(shown.name),
-                redactor.attributes(shown.attributes) or shown.attributes,
-                [_event(event, redactor) for event in shown.events] if shown.events else shown.events,
-                [_link(link, redactor) for link in shown.links] if shown.links else shown.links,
-                _status(shown.status, redactor),
-            )
-        return hidden
+def _hidden(span: ReadableSpan) -> dict[str, Any]:
+    return {NAME: FAILED, ATTRIBUTES: {}, EVENTS: (), LINKS: (), STATUS: Status(span.status.status_code)}
+
+
+def _skeleton(span: ReadableSpan, fields: dict[str, Any]) -> dict[str, Any]:
+    return {ATTRIBUTES: without_content(fields[ATTRIBUTES]), EVENTS: events_without_content(span.events)}
+
+
+def _redacted(span: ReadableSpan, fields: dict[str, Any], redactor: Redacts) -> dict[str, Any]:
+    """The fields, with those replaced in which something was found."""
+    attributes = redactor.attributes(fields[ATTRIBUTES])
+    if attributes is not None:
+        fields[ATTRIBUTES] = attributes
+    name, status = span.name, span.status
+    if (shown := redactor.text(name)) is not name:
+        fields[NAME] = shown
+    if status.description and (told := redactor.text(status.description)) is not status.description:
+        fields[STATUS] = Status(status.status_code, told)
+    if has_any(span, EVENTS):
+        fields[EVENTS] = [_event(event, redactor) for event in fields.get(EVENTS) or span.events]
+    if has_any(span, LINKS):
+        fields[LINKS] = [_link(link, redactor) for link in span.links]
+    return fields
+
+
+def has_any(span: ReadableSpan, field: str) -> bool:
+    """Whether a span has events or links: the length of its own list, since its public tuple is made anew each time."""
+    return len(getattr(span, field)) > 0
+
+
+def plain_attributes(span: ReadableSpan) -> dict[str, Any]:
+    """A copy that is a plain dict. The SDK's mapping copies itself at C's speed, and iterates at Python's."""
+    attributes: Any = span.attributes
+    return attributes.copy() if attributes else {}
 
 
 def bounded(attributes: Mapping[str, Any], dropped: int) -> BoundedAttributes:
@@ -91,11 +113,3 @@ def _event(event: Event, redactor: Redacts) -> Event:
 def _link(link: Link, redactor: Redacts) -> Link:
     attributes = redactor.attributes(link.attributes) if link.attributes else None
     return link if attributes is None else Link(link.context, bounded(attributes, link.dropped_attributes))
-
-
-def _status(status: Status, redactor: Redacts) -> Status:
-    description = status.description
-    if not description:
-        return status
-    redacted = redactor.text(description)
-    return status if redacted is description else Status(status.status_code, redacted)

@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import Link
 
 from spanloom.genai import hooks
-from spanloom.pipeline._derived import Shown
+from spanloom.pipeline._derived import ATTRIBUTES, EVENTS
 
 # Encoded, besides names and texts (measured generously with OTLP/JSON): ids, times and braces; a value's own frame.
 SPAN_BYTES: Final = 400
@@ -17,6 +17,7 @@ VALUE_BYTES: Final = 40
 # Shorter texts are left alone: their marks would be as long.
 _LEAST_BYTES: Final = 256
 _NUMBER_BYTES: Final = 24
+_SMALL: Final = frozenset({int, float, bool})
 
 
 def size_of(value: Any) -> int:
@@ -56,30 +57,41 @@ class Limit:
         self._max_bytes = max_bytes
         self.cut_spans = 0
 
-    def applied(self, shown: Shown) -> Shown:
-        """The same, or one within the limit."""
-        size = attributes_size(shown.attributes)
-        if shown.events:
-            size += sum(_part_size(event) for event in shown.events)
-        if size <= self._max_bytes:
-            return shown
-        self.cut_spans += 1
-        return self._cut(shown, size - self._max_bytes)
+    def apply(self, span: ReadableSpan, fields: dict[str, Any]) -> None:
+        """Replace what is too long in ``fields``: those that differ from the span's own."""
+        attributes, events = fields[ATTRIBUTES], fields.get(EVENTS)
+        if events is None and not len(getattr(span, EVENTS)):
+            events = ()
+        if not events and _at_most(attributes) <= self._max_bytes:
+            return
+        events = span.events if events is None else events
+        excess = attributes_size(attributes) + sum(map(_part_size, events)) - self._max_bytes
+        if excess > 0:
+            self.cut_spans += 1
+            fields[ATTRIBUTES], fields[EVENTS] = self._cut(attributes, list(events), excess)
 
-    def _cut(self, shown: Shown, excess: int) -> Shown:
-        attributes, excess = cut_texts(shown.attributes, excess)
-        events = list(shown.events)
+    def _cut(
+        self, attributes: Mapping[str, Any], events: list[Event], excess: int
+    ) -> tuple[dict[str, Any], list[Event]]:
+        rows, excess = cut_texts(attributes, excess)
         for index, event in enumerate(events):
             if excess <= 0:
                 break
-            rows, excess = cut_texts(event.attributes or {}, excess)
-            events[index] = Event(event.name, rows, event.timestamp)
-        # Very many short things: the newest events go, as the SDK would keep the first.
+            told, excess = cut_texts(event.attributes or {}, excess)
+            events[index] = Event(event.name, told, event.timestamp)
+        # Very many short things: the newest events go, then the longest attributes.
         while excess > 0 and events:
             excess -= _part_size(events.pop())
-        if excess > 0:
-            attributes = _first(attributes, self._max_bytes)
-        return shown._replace(attributes=attributes, events=events)
+        return (_shortest(rows, self._max_bytes) if excess > 0 else rows), events
+
+
+def _at_most(attributes: Mapping[str, Any]) -> int:
+    """A bound of their size that is quickly had: most spans are far below the limit."""
+    sizes = [
+        4 * len(value) if value.__class__ is str else 0 if value.__class__ in _SMALL else size_of(value)
+        for value in attributes.values()
+    ]
+    return sum(sizes) + 256 * len(sizes)
 
 
 def cut_texts(attributes: Mapping[str, Any], excess: int) -> tuple[dict[str, Any], int]:
@@ -94,8 +106,8 @@ def cut_texts(attributes: Mapping[str, Any], excess: int) -> tuple[dict[str, Any
     return rows, max(0, excess)
 
 
-def _first(attributes: Mapping[str, Any], max_bytes: int) -> dict[str, Any]:
-    """As many attributes as fit, from the shortest on."""
+def _shortest(attributes: Mapping[str, Any], max_bytes: int) -> dict[str, Any]:
+    """As many attributes as fit, the shortest ones."""
     rows: dict[str, Any] = {}
     size = 0
     for name, value in sorted(attributes.items(), key=lambda row: size_of(row[1])):

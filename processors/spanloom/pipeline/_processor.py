@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.trace import Span, SpanProcessor
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
+from opentelemetry.trace import TraceFlags
 
 from spanloom import semconv
 from spanloom.cost import cost_attributes
@@ -23,7 +24,7 @@ from spanloom.genai import hooks
 from spanloom.pipeline import _probe
 from spanloom.pipeline._counters import Counters
 from spanloom.pipeline._derived import DerivedSpan
-from spanloom.pipeline._finish import Finisher
+from spanloom.pipeline._finish import Finisher, plain_attributes
 from spanloom.pipeline._thresholds import Thresholds
 from spanloom.redaction import from_settings as redaction_from_settings
 from spanloom.sampling import from_settings as sampling_from_settings
@@ -33,7 +34,6 @@ from spanloom.semconv import GenAI, Spanloom
 if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan
-    from opentelemetry.trace import SpanContext
 
     from spanloom.pipeline._finish import Redacts
     from spanloom.sampling import SamplingRules, Verdict
@@ -65,7 +65,7 @@ class SpanloomProcessor(SpanProcessor):
         self._redactor = redaction if redaction is not None else redaction_from_settings()
         self._finisher = Finisher(self._redactor, semconv.integer("SPANLOOM_SPAN_MAX_BYTES"))
         rules = sampling if sampling is not None else sampling_from_settings()
-        self._tail = TailSampler(rules.tail, self._emit) if rules.tail is not None else None
+        self._tail = TailSampler(rules.tail, self._prepared, self._emit) if rules.tail is not None else None
         self._thresholds = Thresholds()
         self._enrichers = (*enrichers, _cost_of)
         self._writes_at_end = _probe.can_write_at_end()
@@ -135,21 +135,30 @@ class SpanloomProcessor(SpanProcessor):
             self._tail.started(span)
 
     def _write(self, span: Span) -> None:
-        added = self._added(dict(span.attributes or {}))
+        added = self._added(plain_attributes(span))
         if added:
             span.set_attributes(added)
 
     def _end(self, span: ReadableSpan) -> None:
         context = span.context
-        attributes: dict[str, Any] = span.attributes.copy()  # pyright: ignore[reportAttributeAccessIssue, reportOptionalMemberAccess, reportUnknownVariableType, reportUnknownMemberType] - at C's speed
-        added = None
-        # Only model calls lack anything, and only those of other recorders.
-        if GenAI.OPERATION_NAME in attributes and Spanloom.COST_STATUS not in attributes:
-            added = self._added(attributes)
-        if self._tail is None or context is None or not context.trace_flags.sampled:
-            self._hand_on(DerivedSpan(span, self._finisher, context, added))
-        else:
-            self._tail.ended(span, attributes, added)
+        if self._tail is not None and context is not None and context.trace_flags & TraceFlags.SAMPLED:
+            self._tail.ended(span, context.trace_id)
+            return
+        attributes = plain_attributes(span)
+        own = attributes if self._complete(attributes) else None
+        self._hand_on(DerivedSpan(span, self._finisher, context, own))
+
+    def _prepared(self, span: ReadableSpan) -> dict[str, Any]:
+        """All attributes of an ended span, for the tail sampler."""
+        attributes = plain_attributes(span)
+        if GenAI.OPERATION_NAME in attributes:
+            self._complete(attributes)
+        return attributes
+
+    def _complete(self, attributes: dict[str, Any]) -> bool:
+        """Add what is missing; True where something was. Only model calls of other recorders lack anything."""
+        missing = GenAI.OPERATION_NAME in attributes and Spanloom.COST_STATUS not in attributes
+        return missing and self._added(attributes) is not None
 
     def _added(self, attributes: dict[str, Any]) -> dict[str, Any] | None:
         """What the enrichers add, each of which sees what those before it have added."""
@@ -162,21 +171,13 @@ class SpanloomProcessor(SpanProcessor):
                     attributes.update(added)
         return found or None
 
-    def _emit(
-        self, span: ReadableSpan, added: Mapping[str, Any] | None, verdict: Verdict, is_skeleton: bool
-    ) -> None:
+    def _emit(self, span: ReadableSpan, attributes: dict[str, Any], verdict: Verdict, is_skeleton: bool) -> None:
         """The tail sampler keeps a span."""
-        told = {Spanloom.SAMPLING_REASON: verdict.reason}
-        if added:
-            told.update(added)
-        context = self._told_threshold(span.context, verdict.threshold)
-        self._hand_on(DerivedSpan(span, self._finisher, context, told, is_skeleton))
-
-    def _told_threshold(self, context: SpanContext | None, threshold: int) -> SpanContext | None:
-        told = context
-        with hooks.guard("pipeline.threshold"):
-            told = self._thresholds.told(context, threshold)
-        return told
+        attributes[Spanloom.SAMPLING_REASON] = verdict.reason
+        context = hooks.attempted(
+            "pipeline.threshold", span.context, self._thresholds.told, span.context, verdict.threshold
+        )
+        self._hand_on(DerivedSpan(span, self._finisher, context, attributes, is_skeleton))
 
     def _hand_on(self, span: ReadableSpan) -> None:
         for processor in self._behind:

@@ -1,4 +1,4 @@
-"""What the tail sampler remembers beyond one trace: durations by operation, and kinds of calls. Bounded, thread-safe."""
+"""What the tail sampler remembers beyond a trace: durations by operation, kinds of calls. Bounded, thread-safe."""
 
 from __future__ import annotations
 

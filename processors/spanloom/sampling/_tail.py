@@ -1,8 +1,7 @@
 """Tail sampling in the process: a trace waits until its local root has ended, then all of it is kept or dropped.
 
-No lock is held while spans are handed on. A span is put into its trace's queue first; whoever finds the trace decided
-takes spans out of the queue again, so that each is handed on exactly once, also when threads meet here, and when the
-garbage collector ends a span in the middle of all this.
+No lock is held while spans are looked at or handed on. A span is put into its trace under the lock, or is found to be
+late; whoever decides takes the spans out under the lock. So each is handed on exactly once, also where threads meet.
 """
 
 from __future__ import annotations
@@ -11,66 +10,75 @@ import os
 import threading
 import time
 import weakref
-from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
 
+from spanloom.genai import hooks
 from spanloom.sampling._trace_state import parse, randomness
-from spanloom.sampling._verdict import DROPPED, SKELETON, Facts, Judge, Verdict
+from spanloom.sampling._verdict import DROPPED, SKELETON, Judge, Verdict, size_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from opentelemetry.sdk.trace import ReadableSpan
 
     from spanloom.sampling._rules import TailRules
 
 # Verdicts that are remembered for spans that end after their trace was decided.
 MAX_REMEMBERED: Final = 16_384
+# Spans that wait without having been measured: most traces are over before their turn comes.
+MAX_UNMEASURED: Final = 256
 # What a trace takes by itself.
-_TRACE_BYTES: Final = 1_000
+TRACE_BYTES: Final = 1_000
 FULL, LARGE, LONG, OLD, FLUSHED = "traces", "bytes", "spans", "age", "flush"
 
-
-class Waiting(NamedTuple):
-    """A span that has ended, and what was found out about it on the way (``None`` where nothing was added)."""
-
-    span: ReadableSpan
-    added: Mapping[str, Any] | None
-
-
-# (span, what was added, verdict, as a skeleton?)
-Emit = Callable[["ReadableSpan", "Mapping[str, Any] | None", Verdict, bool], None]
+# All attributes of a span that has ended, in a dict of the sampler's own, what was found out on the way included.
+Prepare = Callable[["ReadableSpan"], "dict[str, Any]"]
+# (span, those attributes, verdict, as a skeleton?)
+Emit = Callable[["ReadableSpan", "dict[str, Any]", Verdict, bool], None]
 
 
 class _Trace:
     """One trace that waits."""
 
-    __slots__ = ("begun_s", "cost_usd", "mask", "open_roots", "size_bytes", "spans", "tokens", "trace_id", "verdict")
+    __slots__ = (
+        "begun_s",
+        "is_closing",
+        "is_fresh",
+        "mask",
+        "measured",
+        "open_roots",
+        "size_bytes",
+        "spans",
+        "trace_id",
+        "verdict",
+    )
 
     def __init__(self, trace_id: int, begun_s: float) -> None:
         self.trace_id = trace_id
         self.begun_s = begun_s
         self.open_roots = 0
+        # Rules that hold by what came from elsewhere (log records).
         self.mask = 0
-        self.size_bytes = _TRACE_BYTES
-        self.cost_usd = 0.0
-        self.tokens = 0
-        self.spans: deque[Waiting] = deque()
+        # Of the first ``measured`` spans; the trace is fresh while there are others.
+        self.size_bytes = TRACE_BYTES
+        self.measured = 0
+        self.is_fresh = False
+        self.spans: list[ReadableSpan] = []
+        self.is_closing = False
         self.verdict: Verdict | None = None
-
-    def add(self, facts: Facts) -> None:
-        """Add what a span tells. Under the sampler's lock."""
-        self.mask |= facts.mask
-        self.size_bytes += facts.size_bytes
-        self.cost_usd += facts.cost_usd
-        self.tokens += facts.tokens
 
 
 class TailSampler:
     """Holds spans back and hands the kept ones to ``emit``. Thread-safe, bounded, empty after a fork."""
 
-    def __init__(self, rules: TailRules, emit: Emit, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, rules: TailRules, prepare: Prepare, emit: Emit, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._rules = rules
         self._judge = Judge(rules)
+        self._prepare = prepare
         self._emit = emit
         self._clock = clock
         self._clear()
@@ -86,6 +94,8 @@ class TailSampler:
         self._lock = threading.RLock()
         self._waiting: OrderedDict[int, _Trace] = OrderedDict()
         self._remembered: OrderedDict[int, Verdict] = OrderedDict()
+        self._fresh: list[_Trace] = []
+        self._unmeasured = 0
         self._bytes = 0
 
     @property
@@ -100,7 +110,7 @@ class TailSampler:
 
     @property
     def held(self) -> tuple[int, int]:
-        """Traces that wait, and their bytes (an estimate)."""
+        """Traces that wait, and the bytes (an estimate) of what was measured of them."""
         return len(self._waiting), self._bytes
 
     @property
@@ -110,7 +120,8 @@ class TailSampler:
 
     def started(self, span: ReadableSpan) -> None:
         """A span has started. Only local roots matter: without a parent, or with one in another process."""
-        if not _is_local_root(span):
+        parent = span.parent
+        if parent is not None and not parent.is_remote:
             return
         trace_id = span.context.trace_id  # pyright: ignore[reportOptionalMemberAccess]
         now_s = self._clock()
@@ -121,35 +132,34 @@ class TailSampler:
                 if known is not None and known.keep:
                     return
                 trace = self._waiting[trace_id] = _Trace(trace_id, now_s)
-                self._bytes += _TRACE_BYTES
+                self._bytes += TRACE_BYTES
             trace.open_roots += 1
         self._make_room(now_s)
 
-    def ended(self, span: ReadableSpan, attributes: Mapping[str, Any], added: Mapping[str, Any] | None) -> None:
-        """A sampled span has ended. ``attributes``: all of it, ``added`` included."""
-        trace = self._waiting.get(span.context.trace_id)  # pyright: ignore[reportOptionalMemberAccess]
+    def ended(self, span: ReadableSpan, trace_id: int) -> None:
+        """A sampled span has ended."""
+        parent = span.parent
+        is_root = parent is None or parent.is_remote
+        trace = self._waiting.get(trace_id)
         if trace is None:
-            self._late(span, attributes, added)
+            self._late(span)
             return
-        facts = self._judge.see(span, attributes)
-        is_root = _is_local_root(span)
-        mask = self._judge.of_root(span) if is_root else 0
-        trace.spans.append(Waiting(span, added))
         with self._lock:
-            if trace.verdict is None:
-                trace.add(facts)
-                trace.mask |= mask
-                self._bytes += facts.size_bytes
-            trace.open_roots -= is_root
-            done = is_root and trace.open_roots <= 0
-        if done:
+            if is_root:
+                trace.open_roots -= 1
+            is_late = trace.verdict is not None
+            if not is_late:
+                trace.spans.append(span)
+                self._unmeasured += 1
+                if not trace.is_fresh:
+                    trace.is_fresh = True
+                    self._fresh.append(trace)
+        if is_late:
+            self._late(span)
+        elif is_root and trace.open_roots <= 0:
             self._decide(trace, None)
-        elif trace.verdict is not None:
-            self._hand_on(trace, trace.verdict)
-        elif len(trace.spans) >= self._rules.max_spans_per_trace:
-            self._decide(trace, LONG)
-        elif self._bytes > self._rules.max_bytes:
-            self._make_room(self._clock())
+        elif self._unmeasured >= MAX_UNMEASURED:
+            self._bound(trace)
 
     def evaluated(self, trace_id: int, attributes: Mapping[str, Any]) -> None:
         """An evaluation came as a log record."""
@@ -164,14 +174,40 @@ class TailSampler:
         for trace in list(self._waiting.values()):
             self._decide(trace, FLUSHED)
 
+    def _bound(self, trace: _Trace) -> None:
+        """Look at every bound, now that some spans have come."""
+        self._measure()
+        if len(trace.spans) >= self._rules.max_spans_per_trace:
+            self._decide(trace, LONG)
+        self._make_room(self._clock())
+
+    def _measure(self) -> None:
+        """Measure what waits and was not measured: outside the lock, since there may be much to look at."""
+        with self._lock:
+            fresh, self._fresh, self._unmeasured = self._fresh, [], 0
+            waiting = [(trace, trace.spans[trace.measured :]) for trace in fresh if not trace.is_closing]
+            for trace, spans in waiting:
+                trace.is_fresh = False
+                trace.measured += len(spans)
+        sizes = [(trace, sum(map(size_of, spans))) for trace, spans in waiting]
+        with self._lock:
+            for trace, size in sizes:
+                if trace.verdict is None:
+                    trace.size_bytes += size
+                    self._bytes += size
+
     def _make_room(self, now_s: float) -> None:
         """Decide the oldest traces early while a bound is exceeded."""
         while True:
             with self._lock:
                 oldest = next(iter(self._waiting.values()), None)
                 reason = None if oldest is None else self._exceeded(oldest, now_s)
-            if oldest is None or reason is None:
-                return
+                if oldest is None or reason is None:
+                    return
+                if oldest.is_closing:
+                    # Another thread is at it; it must not be found again meanwhile.
+                    self._waiting.move_to_end(oldest.trace_id)
+                    return
             self._decide(oldest, reason)
 
     def _exceeded(self, oldest: _Trace, now_s: float) -> str | None:
@@ -182,28 +218,38 @@ class TailSampler:
         return OLD if now_s - oldest.begun_s > self._rules.max_age_s else None
 
     def _decide(self, trace: _Trace, early: str | None) -> None:
-        verdict = self._judge.by_rules(trace.mask, trace.cost_usd, trace.tokens)
-        if verdict is None:
-            # Not from a first span: the queue may be empty by now.
-            verdict = self._by_baseline(trace)
         with self._lock:
-            if trace.verdict is None:
-                self._close(trace, verdict, early)
-        self._hand_on(trace, trace.verdict or verdict)
+            if trace.is_closing:
+                return
+            trace.is_closing = True
+            spans, trace.spans = trace.spans, []
+        verdict, attributes = DROPPED, list[dict[str, Any]]()
+        with hooks.guard("sampling.decide"):
+            attributes = [self._prepare(span) for span in spans]
+            verdict = self._judged(trace, spans, attributes)
+        with self._lock:
+            self._close(trace, verdict, early)
+            # They came while the rules were asked.
+            rest, trace.spans = trace.spans, []
+        if verdict.keep or self._rules.skeleton:
+            for span, rows in zip(spans, attributes, strict=True):
+                self._emit_one(span, rows, verdict)
+        for span in rest:
+            self._late(span)
 
-    def _by_baseline(self, trace: _Trace) -> Verdict:
-        try:
-            state = trace.spans[0].span.context.trace_state  # pyright: ignore[reportOptionalMemberAccess]
-        except IndexError:
-            state = None
-        return self._judge.by_baseline(randomness(trace.trace_id, parse(state)))
+    def _judged(self, trace: _Trace, spans: list[ReadableSpan], attributes: list[dict[str, Any]]) -> Verdict:
+        verdict = self._judge.by_rules(spans, attributes, trace.mask)
+        if verdict is None:
+            state = spans[0].context.trace_state if spans else None  # pyright: ignore[reportOptionalMemberAccess]
+            verdict = self._judge.by_baseline(randomness(trace.trace_id, parse(state)))
+        return verdict
 
     def _close(self, trace: _Trace, verdict: Verdict, early: str | None) -> None:
-        """Under the lock: no span is put into this trace any more but by those who have it in hand."""
+        """Under the lock: from now on spans of this trace are late."""
         trace.verdict = verdict
         if self._waiting.get(trace.trace_id) is trace:
             del self._waiting[trace.trace_id]
-            self._bytes -= trace.size_bytes
+        self._bytes -= trace.size_bytes
         self._remember(trace.trace_id, verdict)
         key = (verdict.keep, verdict.reason)
         self._counts[key] = self._counts.get(key, 0) + 1
@@ -215,38 +261,26 @@ class TailSampler:
         if len(self._remembered) > MAX_REMEMBERED:
             self._remembered.popitem(last=False)
 
-    def _hand_on(self, trace: _Trace, verdict: Verdict) -> None:
-        """Empty the queue; several threads may be at it, and each span is taken by one of them."""
-        spans = trace.spans
-        while True:
-            try:
-                span, added = spans.popleft()
-            except IndexError:
+    def _emit_one(self, span: ReadableSpan, attributes: dict[str, Any], verdict: Verdict) -> None:
+        if self._rules.skeleton:
+            parent = span.parent
+            if parent is None or parent.is_remote:
+                # Every root is kept, so each of them stands for one.
+                told = verdict if verdict.keep else Verdict(True, SKELETON)
+                self._emit(span, attributes, told._replace(threshold=0), not verdict.keep)
                 return
-            self._emit_one(span, added, verdict)
+        if verdict.keep:
+            self._emit(span, attributes, verdict, False)
 
-    def _emit_one(self, span: ReadableSpan, added: Mapping[str, Any] | None, verdict: Verdict) -> None:
-        if not self._rules.skeleton:
-            if verdict.keep:
-                self._emit(span, added, verdict, False)
-            return
-        if _is_local_root(span):
-            # Every root is kept, so each of them stands for one.
-            told = verdict if verdict.keep else Verdict(True, SKELETON)
-            self._emit(span, added, told._replace(threshold=0), not verdict.keep)
-        elif verdict.keep:
-            self._emit(span, added, verdict, False)
-
-    def _late(self, span: ReadableSpan, attributes: Mapping[str, Any], added: Mapping[str, Any] | None) -> None:
+    def _late(self, span: ReadableSpan) -> None:
         """The trace is decided, or nobody knows it (its root is in another process, or from before a fork)."""
+        attributes = self._prepare(span)
         context = span.context
         trace_id = context.trace_id  # pyright: ignore[reportOptionalMemberAccess]
         verdict = self._remembered.get(trace_id)
         if verdict is None or not verdict.keep:
             # A failure is kept, though the rest of its trace has gone.
-            facts = self._judge.see(span, attributes)
-            mask = facts.mask | (self._judge.of_root(span) if _is_local_root(span) else 0)
-            kept = self._judge.by_rules(mask, facts.cost_usd, facts.tokens)
+            kept = self._judge.by_rules([span], [attributes], 0)
             if kept is None and verdict is None:
                 state = context.trace_state  # pyright: ignore[reportOptionalMemberAccess]
                 kept = self._judge.by_baseline(randomness(trace_id, parse(state)))
@@ -254,10 +288,4 @@ class TailSampler:
                 verdict = kept
                 with self._lock:
                     self._remember(trace_id, kept)
-        self._emit_one(span, added, verdict or DROPPED)
-
-
-def _is_local_root(span: ReadableSpan) -> bool:
-    """Without a parent, or with one in another process."""
-    parent = span.parent
-    return parent is None or parent.is_remote
+        self._emit_one(span, attributes, verdict or DROPPED)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from opentelemetry.trace import StatusCode
@@ -25,7 +25,7 @@ _INFERENCE: Final = frozenset(
 )
 # A span without attributes and events (measured), and what one attribute takes beside the text of its value.
 SPAN_BYTES: Final = 2_600
-_ATTRIBUTE_BYTES: Final = 60
+_ATTRIBUTE_BYTES: Final = 80
 
 
 class Verdict(NamedTuple):
@@ -37,15 +37,6 @@ class Verdict(NamedTuple):
 
 
 DROPPED: Final = Verdict(False, "")
-
-
-class Facts(NamedTuple):
-    """What one span tells. ``mask``: the rules that hold by it alone, a bit each, in the order of the file."""
-
-    mask: int
-    size_bytes: int
-    cost_usd: float
-    tokens: int
 
 
 class Judge:
@@ -71,34 +62,37 @@ class Judge:
         self._new = [(bit, Kinds(_threshold(rule))) for bit, rule in of("first_seen")]
         self._matching = [(bit, rule.matcher) for bit, rule in of("match") if rule.matcher is not None]
         self._durations = Durations()
+        # What nobody asks for is not looked at.
+        self._asks_operations = bool(self._tool_failure or self._finish or self._new)
+        self._asks_usage = bool(self._cost or self._tokens)
+        self._asks_more = bool(self._matching or self._evaluation or self._slow or self._unusual)
 
-    def see(self, span: ReadableSpan, attributes: Mapping[str, Any]) -> Facts:
-        """What a span tells that has ended. ``attributes`` are its own, with what was added to them since."""
-        size = SPAN_BYTES
-        for value in attributes.values():
-            size += _ATTRIBUTE_BYTES
-            if value.__class__ is str:
-                size += len(value)
-        mask, cost_usd, tokens = 0, 0.0, 0
-        failed = span.status.status_code is StatusCode.ERROR
-        if failed:
-            mask = self._error
-        operation = attributes.get(GenAI.OPERATION_NAME)
-        if operation is not None:
-            mask |= self._of_operation(operation, attributes, failed)
-            if operation in _INFERENCE:
-                cost_usd, tokens = self._usage_of(attributes)
-        if self._keep and attributes.get(Spanloom.KEEP):
-            mask |= self._keep
-        for bit, matcher in self._matching:
-            if matcher.matches(span.name, span.kind, attributes):
-                mask |= bit
-        # Its length costs less than a look at them, and hardly any span has some.
-        if len(span._events):  # pyright: ignore[reportPrivateUsage, reportUnknownArgumentType, reportAttributeAccessIssue, reportUnknownMemberType]
-            of_events, more = self._of_events(span)
-            mask |= of_events
-            size += more
-        return Facts(mask, size, cost_usd, tokens)
+    def by_rules(
+        self, spans: Sequence[ReadableSpan], attributes: Sequence[Mapping[str, Any]], mask: int
+    ) -> Verdict | None:
+        """The first rule that holds; ``None`` where none does.
+
+        ``attributes`` are those of each span, with what was added to them since; ``mask`` has the rules that hold by
+        what was known before.
+        """
+        cost_usd, tokens = 0.0, 0
+        for span, rows in zip(spans, attributes, strict=True):
+            failed = span.status.status_code is StatusCode.ERROR
+            if failed:
+                mask |= self._error
+            operation = rows.get(GenAI.OPERATION_NAME)
+            if operation is not None:
+                if self._asks_operations:
+                    mask |= self._of_operation(operation, rows, failed)
+                if self._asks_usage and operation in _INFERENCE:
+                    cost_usd += rows.get(Spanloom.COST_AMOUNT) or 0.0
+                    tokens += (rows.get(GenAI.USAGE_INPUT_TOKENS) or 0) + (rows.get(GenAI.USAGE_OUTPUT_TOKENS) or 0)
+            if self._keep and Spanloom.KEEP in rows and rows[Spanloom.KEEP]:
+                mask |= self._keep
+            if self._asks_more:
+                mask |= self._of_span(span, rows)
+        mask |= self._of_sums(cost_usd, tokens)
+        return Verdict(True, self._names[(mask & -mask).bit_length() - 1]) if mask else None
 
     def of_evaluation(self, attributes: Mapping[str, Any]) -> int:
         """The rules that hold by an evaluation's event: one of the span itself, or a log record of the trace."""
@@ -115,29 +109,6 @@ class Judge:
     def asks_for_evaluations(self) -> bool:
         """Whether any rule is about them."""
         return bool(self._evaluation)
-
-    def of_root(self, root: ReadableSpan) -> int:
-        """The rules that hold by how long a local root took."""
-        if root.start_time is None or root.end_time is None:
-            return 0
-        mask = 0
-        duration_ns = root.end_time - root.start_time
-        for bit, limit_ns in self._slow:
-            if duration_ns > limit_ns:
-                mask |= bit
-        if self._unusual and self._durations.is_unusual(root.name, duration_ns):
-            mask |= self._unusual
-        return mask
-
-    def by_rules(self, mask: int, cost_usd: float, tokens: int) -> Verdict | None:
-        """The first rule that holds for a whole trace; ``None`` where none does."""
-        for bit, limit in self._cost:
-            if cost_usd > limit:
-                mask |= bit
-        for bit, most in self._tokens:
-            if tokens > most:
-                mask |= bit
-        return Verdict(True, self._names[(mask & -mask).bit_length() - 1]) if mask else None
 
     def by_baseline(self, randomness: int) -> Verdict:
         """What is kept of the rest: by the trace's own randomness, so that every process takes the same ones."""
@@ -161,23 +132,58 @@ class Judge:
                     mask |= bit
         return mask
 
-    def _usage_of(self, attributes: Mapping[str, Any]) -> tuple[float, int]:
-        """Cost and tokens, where a rule asks for them."""
-        cost_usd = attributes.get(Spanloom.COST_AMOUNT) or 0.0 if self._cost else 0.0
-        if not self._tokens:
-            return cost_usd, 0
-        tokens = attributes.get(GenAI.USAGE_INPUT_TOKENS) or 0, attributes.get(GenAI.USAGE_OUTPUT_TOKENS) or 0
-        return cost_usd, sum(tokens)
+    def _of_span(self, span: ReadableSpan, rows: Mapping[str, Any]) -> int:
+        mask = 0
+        parent = span.parent
+        if parent is None or parent.is_remote:
+            mask = self._of_root(span)
+        for bit, matcher in self._matching:
+            if matcher.matches(span.name, span.kind, rows):
+                mask |= bit
+        return mask | self._of_events(span) if self._evaluation else mask
 
-    def _of_events(self, span: ReadableSpan) -> tuple[int, int]:
-        """The rules that hold by a span's events, and the events' bytes."""
-        mask, size = 0, 0
+    def _of_root(self, root: ReadableSpan) -> int:
+        """The rules that hold by how long a local root took."""
+        if root.start_time is None or root.end_time is None:
+            return 0
+        mask = 0
+        duration_ns = root.end_time - root.start_time
+        for bit, limit_ns in self._slow:
+            if duration_ns > limit_ns:
+                mask |= bit
+        if self._unusual and self._durations.is_unusual(root.name, duration_ns):
+            mask |= self._unusual
+        return mask
+
+    def _of_sums(self, cost_usd: float, tokens: int) -> int:
+        mask = 0
+        for bit, limit in self._cost:
+            if cost_usd > limit:
+                mask |= bit
+        for bit, most in self._tokens:
+            if tokens > most:
+                mask |= bit
+        return mask
+
+    def _of_events(self, span: ReadableSpan) -> int:
+        """The rules that hold by evaluations among a span's events."""
+        mask = 0
         for event in span.events:
-            attributes = event.attributes or {}
-            size += _ATTRIBUTE_BYTES + sum(len(one) for one in attributes.values() if isinstance(one, str))
-            if self._evaluation and event.name == Event.EVALUATION_RESULT:
-                mask |= self.of_evaluation(attributes)
-        return mask, size
+            if event.name == Event.EVALUATION_RESULT:
+                mask |= self.of_evaluation(event.attributes or {})
+        return mask
+
+
+def size_of(span: ReadableSpan) -> int:
+    """What a span takes in memory, in bytes: an estimate, from what a span takes at least and its texts."""
+    size = SPAN_BYTES
+    attributes: Any = span.attributes
+    for value in attributes.copy().values():
+        size += _ATTRIBUTE_BYTES + (len(value) if value.__class__ is str else 0)
+    for event in span.events:
+        texts = [value for value in (event.attributes or {}).values() if isinstance(value, str)]
+        size += SPAN_BYTES // 2 + sum(map(len, texts))
+    return size
 
 
 def _either(rules: list[tuple[int, TailRule]]) -> int:
