@@ -60,8 +60,21 @@ class Spanloom:
     # Ours: why something was let go before its time: "full" or "expired".
     DROP_REASON = "spanloom.drop.reason"
 
+    # Ours, by ``spanloom.trace.context``: whose data it is where one service has several customers; what the program
+    # says besides, below this name; true where tail sampling is to keep the trace.
+    TENANT = "spanloom.tenant"
+    TAG = "spanloom.tag"
+    KEEP = "spanloom.keep"
+
     # Ours: the place in our code where a fault was caught (attribute of spanloom.internal.errors).
     PLACE = "spanloom.place"
+
+
+class Caller:
+    """Who is behind a request: names of the core conventions."""
+
+    USER_ID = "user.id"
+    SESSION_ID = "session.id"
 
 
 class SpanloomEvent:
