@@ -17,6 +17,7 @@ from spanloom.semconv import (
     OLD_ATTRIBUTES,
     SCHEMA_URL,
     ApiType,
+    Caller,
     DSpy,
     DSpyEvent,
     Error,
@@ -203,7 +204,7 @@ def _names(attributes: Mapping[str, Any], allowed: frozenset[str], modes: Collec
     spelt = _spellings(allowed, modes)
     variable = GenAI.PROMPT_VARIABLE + "."
     for name in attributes:
-        if name not in spelt and name not in _own() and not name.startswith(variable):
+        if name not in spelt and name not in _own() and not name.startswith(variable) and not _is_carried(name):
             yield f"{name} is not in the registry"
     if "current" in modes and "old" in modes:
         for name, old in OLD_ATTRIBUTES.items():
@@ -233,6 +234,17 @@ def _openai_model(attributes: Mapping[str, Any]) -> Iterator[str]:
     chat = attributes.get(OpenAI.API_TYPE) == ApiType.CHAT_COMPLETIONS
     if openai and chat and GenAI.REQUEST_MODEL not in attributes:
         yield f"{GenAI.REQUEST_MODEL} is required of OpenAI's chat completions"
+
+
+# What ``trace.context`` says is written to everything below it.
+_CARRIED = frozenset({
+    Caller.USER_ID, Caller.SESSION_ID, GenAI.CONVERSATION_ID, GenAI.PROMPT_NAME, GenAI.PROMPT_VERSION, Spanloom.TENANT,
+    Spanloom.KEEP,
+})  # fmt: skip
+
+
+def _is_carried(name: str) -> bool:
+    return name in _CARRIED or name.startswith(Spanloom.TAG + ".")
 
 
 def _own() -> frozenset[str]:
@@ -338,4 +350,5 @@ def _exception(record: Any) -> Iterator[str]:
     if Exceptions.MESSAGE in attributes and not _content_is_on(attributes):
         yield f"{Exceptions.MESSAGE} without content"
     allowed = {*registry()["events"][Event.EXCEPTION]["attributes"], *registry()["spans"][_INFERENCE]["attributes"]}
-    yield from (f"{name} is not in the registry" for name in attributes if name not in allowed | openai_names())
+    told = (name for name in attributes if name not in allowed | openai_names() and not _is_carried(name))
+    yield from (f"{name} is not in the registry" for name in told)

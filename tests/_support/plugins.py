@@ -10,7 +10,7 @@ from contextvars import ContextVar
 import pytest
 from opentelemetry import context as otel
 
-from spanloom.genai import _guard, _registry, _tool_calls
+from spanloom.genai import _carried, _guard, _registry, _tool_calls
 from tests._support.conformance import problems
 from tests._support.spans import Recorder
 
@@ -38,6 +38,9 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(_guard, "RERAISE", True)
     monkeypatch.setattr(_guard, "_last_logged", {})
     monkeypatch.setattr(_registry, "finishers", ())
+    monkeypatch.setattr(_registry, "redactor", None)
+    # Each test's own setting of baggage.
+    monkeypatch.setattr(_carried, "_from_baggage", _carried._at_first_use)
     # Trace ids begin at 1 in each test: the calls of another one's traces are not its own.
     _tool_calls.asked_calls.cache_clear()
     monkeypatch.setattr(_tool_calls, "_flow", ContextVar("spanloom-tool-calls", default=None))

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from spanloom.semconv import OLD_ATTRIBUTES, DSpy, GenAI, HTTPServer, OtherProvider, Spanloom
+from spanloom.semconv import OLD_ATTRIBUTES, Caller, DSpy, GenAI, HTTPServer, OtherProvider, Spanloom
 
 DATA = Path(__file__).parents[1] / "fixtures" / "semconv"
 
@@ -45,7 +45,14 @@ OWN_TYPES = {
     Spanloom.AGENT_THOUGHT: "string",
     Spanloom.LINK: "string",
     Spanloom.DROP_REASON: "string",
+    Spanloom.TENANT: "string",
+    # The names below it are the program's, and so are the types.
+    Spanloom.TAG: "any",
     Spanloom.KEEP: "boolean",
+    Spanloom.SAMPLING_REASON: "string",
+    Spanloom.SAMPLING_DECISION: "string",
+    Spanloom.SAMPLING_BOUND: "string",
+    Spanloom.REDACTION_RULE: "string",
     Spanloom.PLACE: "string",
     DSpy.MODULE: "string",
     DSpy.MODULE_PATH: "string",
@@ -110,6 +117,8 @@ OWN_TYPES = {
     DSpy.ITERATION: "int",
     # Of OpenTelemetry's core conventions.
     HTTPServer.STATUS_CODE: "int",
+    Caller.USER_ID: "string",
+    Caller.SESSION_ID: "string",
 }
 # In review upstream: names of the registry's namespaces that are not in it.
 IN_REVIEW = frozenset({Spanloom.COST_AMOUNT, Spanloom.COST_CURRENCY, Spanloom.COST_SOURCE})

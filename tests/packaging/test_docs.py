@@ -17,11 +17,18 @@ def test_the_readme_is_short():
     assert len(README.splitlines()) <= 120
 
 
+def settings():
+    """Name and default of each setting of the table; a row may have several, in the same order."""
+    for line in README.splitlines():
+        if line.startswith("| `"):
+            names, defaults = ([one.strip() for one in cell.split(",")] for cell in line.split("|")[1:3])
+            yield from zip(names, defaults, strict=True)
+
+
 @pytest.mark.parametrize("option", semconv.OPTIONS.values(), ids=lambda option: option.name)
 def test_every_setting_is_in_the_readme_with_its_default(option):
-    """One row a setting, and the default in it is the one that the code takes."""
-    (row,) = [line for line in README.splitlines() if line.startswith(f"| `{option.name}` |")]
-    shown = row.split("|")[2].strip()
+    """Each setting once, and the default beside it is the one that the code takes."""
+    (shown,) = [default for name, default in settings() if name == f"`{option.name}`"]
     assert shown == (f"`{option.default}`" if option.default else "")
 
 

@@ -12,10 +12,11 @@ READERS = {
     "choice": semconv.choice_of,
     "flag": semconv.flag,
     "integer": semconv.integer,
+    "ratio": semconv.ratio,
     "text": semconv.text,
     "names": semconv.names_of,
 }
-BAD = {"choice": "SOMETIMES", "flag": "maybe", "integer": "-3"}
+BAD = {"choice": "SOMETIMES", "flag": "maybe", "integer": "-3", "ratio": "1.5"}
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +63,7 @@ def test_a_bad_value_gives_the_default_and_one_line(row, monkeypatch, caplog):
     assert row.name in text
     assert BAD[row.type].lower() in text.lower()
     assert row.default in text
-    assert any(cure in text for cure in ("one of", "true or false", "above 0"))
+    assert any(cure in text for cure in ("one of", "true or false", "above 0", "from 0 to 1"))
 
 
 def test_another_bad_value_is_another_line(monkeypatch, caplog):
@@ -102,6 +103,22 @@ def test_whole_numbers(monkeypatch):
     """Blanks around it are no fault."""
     monkeypatch.setenv("SPANLOOM_RECORD_MAX_BYTES", " 1000 ")
     assert semconv.integer("SPANLOOM_RECORD_MAX_BYTES") == 1000
+
+
+@pytest.mark.parametrize("value", ["-0.1", "1.01", "nan", "inf", "half", "50%", "0,5"])
+def test_what_is_no_number_from_0_to_1_is_refused(value, monkeypatch, caplog):
+    """A share above all, below none, or none that Python reads."""
+    monkeypatch.setenv("SPANLOOM_CONTENT_RATIO", value)
+    assert semconv.ratio("SPANLOOM_CONTENT_RATIO") == 1
+    assert "a number from 0 to 1" in caplog.text
+
+
+@pytest.mark.parametrize(("value", "expected"), [("0", 0), ("1", 1), ("0.25", 0.25), (" .5 ", 0.5), ("1e-3", 0.001)])
+def test_ratios(value, expected, monkeypatch, caplog):
+    """Both ends are in."""
+    monkeypatch.setenv("SPANLOOM_CONTENT_RATIO", value)
+    assert semconv.ratio("SPANLOOM_CONTENT_RATIO") == expected
+    assert not caplog.records
 
 
 def test_names(monkeypatch):

@@ -38,7 +38,7 @@ def test_the_public_names_that_people_type():
     from spanloom.dspy import DSPyInstrumentor
     from spanloom.openai import OpenAIInstrumentor
     from spanloom.tools import ToolsInstrumentor, tool
-    from spanloom.trace import agent, content, inference
+    from spanloom.trace import agent, content, context, inference
 
     plugins = (DSPyInstrumentor, OpenAIInstrumentor, ToolsInstrumentor)
-    assert all(callable(one) for one in (*plugins, tool, agent, content, inference))
+    assert all(callable(one) for one in (*plugins, tool, agent, content, context, inference))

@@ -13,11 +13,15 @@ from tests._support.wheel import ROOT
 
 PAGE = (ROOT / "docs" / "by-hand.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"```python\n(.*?)```", README.partition("## By hand")[2] + PAGE, flags=re.DOTALL)
+CONTEXT = (ROOT / "docs" / "context.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"```python\n(.*?)```", README.partition("## By hand")[2] + PAGE + CONTEXT, flags=re.DOTALL)
 TREES = [
     ["invoke_agent storekeeper", "  chat llama-3"],
     ["invoke_agent storekeeper", "  execute_tool stock_level"],
     ["invoke_agent planner"],
+    ["chat llama-3"],
+    ["chat llama-3"],
+    ["invoke_agent storekeeper", "  chat llama-3"],
     ["chat llama-3"],
     ["chat llama-3"],
 ]

@@ -16,6 +16,7 @@ from spanloom import trace
 
 planner = trace.agent("planner")
 llama = trace.inference(model="llama-3", provider="acme")
+around = trace.context(user="ada")
 
 @trace.agent("planner")
 def plan():
@@ -37,7 +38,7 @@ def test_nothing_is_loaded_before_the_first_block():
 
 def test_the_names():
     """Those that people type, and those for their annotations."""
-    assert set(trace.__all__) == {"AgentRun", "InferenceCall", "agent", "content", "inference"}
+    assert set(trace.__all__) == {"AgentRun", "InferenceCall", "agent", "content", "context", "inference"}
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         _ = trace.nonsense
 
@@ -75,8 +76,16 @@ async def plan(goal: str, deep: bool = False) -> int:
     return 7
 
 
+@trace.context(user="ada", session=7, prompt=("triage", 7), keep=True, plan="team", seats=3)
+def chunks(question: str) -> Iterator[str]:
+    yield question
+
+
 async def use() -> None:
     assert_type(await plan("x"), int)
+    assert_type(chunks("x"), Iterator[str])
+    with trace.context(prompt="triage@7", beta=None):
+        pass
     assert_type(ask("x"), Iterator[str])
 """
 WRONG = """

@@ -11,6 +11,7 @@ from opentelemetry.context import Context
 
 from spanloom.genai import _completion, _context, _events, _registry
 from spanloom.genai._capture import IN_EVENTS
+from spanloom.genai._carried import context_attributes
 from spanloom.genai._client import ClientCall
 from spanloom.genai._content import as_json, as_plain, built, built_as_json, encodable
 from spanloom.genai._guard import attempt
@@ -109,14 +110,14 @@ class ModelCall(ClientCall):
 
     def _write(self) -> None:
         telemetry = self.telemetry
-        if telemetry.completion is None and not (telemetry.emits_details or self.capture & IN_EVENTS):
+        if self.completion is None and not (telemetry.emits_details or self.capture & IN_EVENTS):
             super()._write()
             return
         content = built({**self.input_content, **self.output_content}) if self.captures_content else {}
         self._built = content
         event = self._details(content)
-        if telemetry.completion is not None:
-            attempt("genai.completion", self._notify, telemetry.completion, content, event)
+        if self.completion is not None:
+            attempt("genai.completion", self._notify, self.completion, content, event)
         super()._write()
         # Whoever keeps the call keeps no messages with it.
         self._built = None
@@ -145,7 +146,8 @@ class ModelCall(ClientCall):
         kept = {name: one for name, one in self.attributes.items() if name not in self._content_names()}
         told = {**self._identity, **kept}
         spelling = self.telemetry.spelling
-        event.attributes = {**(spelling.of(told) if spelling else told), **(event.attributes or {})}
+        own = spelling.of(told) if spelling else told
+        event.attributes = {**context_attributes(self._context), **own, **(event.attributes or {})}
         self.telemetry.logger.emit(event)
 
     def _content_names(self) -> set[str]:

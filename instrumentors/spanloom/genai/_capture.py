@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 import sys
 import threading
 from collections.abc import Callable
@@ -18,6 +19,10 @@ from spanloom.genai._guard import tolerant
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
+    from opentelemetry.trace import Span, SpanContext
+
+    from spanloom.genai._completion import Hook
+    from spanloom.genai._telemetry import Telemetry
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -37,11 +42,29 @@ _MODES: Final = {
     "SPAN_AND_EVENT": ON_SPANS | IN_EVENTS,
 }
 _KEY = otel.create_key("spanloom-content")
+# Traces have 56 random bits: the last ones of their id, or what their trace state gives instead of these.
+# Source: OpenTelemetry's specification, "TraceState: Probability Sampling".
+_RANDOM_BITS: Final = 56
+_EVERY: Final = 1 << _RANDOM_BITS
+_RANDOM_VALUE: Final = re.compile(r"(?:^|;)rv:([0-9a-f]{14})(?:;|$)")
 
 
 def configured() -> int:
     """The process's mode, by ``OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT``. Read when a plugin starts."""
     return _MODES[semconv.choice_of(_VARIABLE)]
+
+
+def least_randomness() -> int:
+    """The randomness from which on a trace gets content, by ``SPANLOOM_CONTENT_RATIO``; 0 is every trace."""
+    # As samplers have it: with a lower ratio of theirs, the traces that they keep are those that have content.
+    return _EVERY - round(semconv.ratio("SPANLOOM_CONTENT_RATIO") * _EVERY)
+
+
+def randomness(trace: SpanContext) -> int:
+    """The same number for every span of a trace, in every process."""
+    state = trace.trace_state.get("ot")
+    given = _RANDOM_VALUE.search(state) if state else None
+    return trace.trace_id & (_EVERY - 1) if given is None else int(given[1], 16)
 
 
 @dataclass(eq=False)
@@ -66,17 +89,29 @@ def _same_connection(client: object, owner: object) -> bool:
     return http is not None and tolerant(lambda: getattr(owner, "_client", None), None) is http
 
 
-def capture_for(default: int, owner: object, context: Context) -> int:
-    """The flags for a call by ``owner`` (its client, if it has one): the innermost block that holds, or the default."""
+def capture_for(telemetry: Telemetry, owner: object, context: Context, span: Span) -> tuple[int, Hook | None]:
+    """The flags for a call by ``owner`` (its client, if it has one), and the hook that is given its content, if any.
+
+    The innermost block that holds decides on the flags, else the process's mode. A trace that is not of the chosen ones
+    has content only where a block asks for it.
+    """
+    wish = _wish(owner, context)
+    if not wish and telemetry.least_randomness and randomness(span.get_span_context()) < telemetry.least_randomness:
+        return NOWHERE, None
+    return telemetry.capture if wish is None else wish, telemetry.completion
+
+
+def _wish(owner: object, context: Context) -> int | None:
+    """What the code around says."""
     override: Any = context.get(_KEY)
     while override is not None:
         if override.holds_for(owner):
             return override.capture
         override = override.outer
-    return default
+    return None
 
 
-def _here() -> object:
+def whereabouts() -> object:
     """The thread, and the task in it: who has a context of his own."""
     asyncio = sys.modules.get("asyncio")
     try:
@@ -111,11 +146,11 @@ class content:  # noqa: N801 - read as a statement: `with content(...):`
     def __enter__(self) -> None:
         outer: Any = otel.get_value(_KEY)
         override = _Override(self._capture, self._client, outer)
-        self._entered.append((override, otel.attach(otel.set_value(_KEY, override)), _here()))
+        self._entered.append((override, otel.attach(otel.set_value(_KEY, override)), whereabouts()))
 
     def __exit__(self, *_: object) -> None:
         override, token, place = self._entered.pop()
-        if otel.get_value(_KEY) is override and _here() == place:
+        if otel.get_value(_KEY) is override and whereabouts() == place:
             otel.detach(token)
         else:
             # A generator that the collector or another task closes has left it in its reader's context.

@@ -19,6 +19,7 @@ from keyword import iskeyword
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from spanloom import semconv
+from spanloom.genai import _registry
 from spanloom.genai._content import plain
 from spanloom.genai._guard import guard
 
@@ -105,7 +106,8 @@ def notify(
 ) -> None:
     """Give the hook one call's content, before its span ends. What it raises is logged and goes no further.
 
-    A hook that calls a model itself (a judge, say) is not called for that call: there would be no end to it.
+    A hook that calls a model itself (a judge, say) is not called for that call: there would be no end to it. Where a
+    redactor is set, what it has not been through is not handed out: it must not fail.
     """
     if getattr(_here, "notifying", False):
         return
@@ -117,8 +119,8 @@ def notify(
                 outputs=[_message("OutputMessage", row) for row in _copied(outputs)],
                 system_instruction=[_part(row) for row in _copied(system_instruction)],
                 tool_definitions=[_definition(row) for row in _copied(tool_definitions)] or None,
-                span=span,
-                log_record=log_record,
+                span=_write_only(span),
+                log_record=_redacted_event(log_record),
             )
     finally:
         _here.notifying = False
@@ -135,7 +137,33 @@ def close() -> None:
 
 def _copied(rows: Rows | None) -> list[dict[str, Any]]:
     """Copies in JSON's terms: what a hook keeps or changes is its own, and can be written."""
-    return _dicts(plain(rows))
+    value = plain(rows)
+    redactor = _registry.redactor
+    return _dicts(value if redactor is None or not value else _checked(redactor(value), list))
+
+
+def _checked(value: Any, kind: type) -> Any:
+    """What a redactor gave back, where it is of this type: anything else is a fault of its own."""
+    if not isinstance(value, kind):
+        raise TypeError(f"a redactor gave back {type(value).__name__}, not {kind.__name__}")
+    return value
+
+
+def _redacted_event(event: LogRecord | None) -> LogRecord | None:
+    """The event itself, which a hook writes its references to; what is in it is redacted in place."""
+    redactor = _registry.redactor
+    if event is not None and redactor is not None:
+        event.attributes = _checked(redactor(plain(event.attributes or {})), dict)
+    return event
+
+
+def _write_only(span: Span | None) -> Span | None:
+    """A span that a hook can write to; where there is a redactor it cannot read there what was not redacted."""
+    if span is None or _registry.redactor is None:
+        return span
+    from spanloom.genai._write_only import WriteOnlySpan  # only where it is needed
+
+    return WriteOnlySpan(span)
 
 
 def _dicts(value: object) -> list[dict[str, Any]]:

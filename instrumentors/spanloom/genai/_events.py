@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry._logs import LogRecord, SeverityNumber
 
 from spanloom import semconv
+from spanloom.genai._carried import context_attributes
 from spanloom.genai._content import as_text, make_encodable
 from spanloom.semconv import Event, Exceptions, GenAI
 
@@ -44,7 +45,8 @@ def emit_exception(logger: Logger, error: BaseException, kind: str, context: Con
     enabled = getattr(logger, "enabled", None)
     if enabled is not None and not enabled(context=context, severity_number=severity, event_name=Event.EXCEPTION):
         return
-    attributes: dict[str, Any] = {Exceptions.TYPE: kind, Exceptions.STACKTRACE: _stack(error, kind, with_text)}
+    attributes: dict[str, Any] = dict(context_attributes(context))
+    attributes.update({Exceptions.TYPE: kind, Exceptions.STACKTRACE: _stack(error, kind, with_text)})
     if with_text:
         attributes[Exceptions.MESSAGE] = as_text(error)[:_MAX_MESSAGE_CHARS]
     make_encodable(attributes)
@@ -61,7 +63,8 @@ def emit_evaluation(
         (GenAI.EVALUATION_SCORE_LABEL, label),
         (GenAI.EVALUATION_EXPLANATION, explanation),
     )
-    attributes: dict[str, Any] = {key: value for key, value in rows if value is not None}
+    told = {key: value for key, value in rows if value is not None}
+    attributes: dict[str, Any] = {**context_attributes(context), **told}
     make_encodable(attributes)
     logger.emit(LogRecord(
         event_name=Event.EVALUATION_RESULT,

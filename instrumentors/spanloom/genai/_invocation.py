@@ -63,6 +63,7 @@ class Invocation:
         "attributes",
         "capture",
         "captures_content",
+        "completion",
         "error_type",
         "hides_error_text",
         "parent",
@@ -106,8 +107,8 @@ class Invocation:
         # A span that nobody keeps gets no content work at all.
         self.recording = recording = span.is_recording()
         # Flags: where content goes; `captures_content` is what plugins ask before they read any.
-        self.capture = capture = capture_for(telemetry.capture, owner, context)
-        self.captures_content = recording and (capture != 0 or telemetry.completion is not None)
+        self.capture, self.completion = capture_for(telemetry, owner, context, span)
+        self.captures_content = recording and (self.capture != 0 or self.completion is not None)
         self._context = _context.inside(self, span, context, self.is_inference, self.claim)
         self._started_ns = time.perf_counter_ns()
 

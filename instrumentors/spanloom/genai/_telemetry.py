@@ -50,6 +50,9 @@ class Telemetry:
         self.max_content_bytes = semconv.integer("SPANLOOM_CONTENT_MAX_BYTES")
         self.emits_details = _events.emits_details()
         self.completion = _completion.load()
+        # Nobody asks for a trace's randomness where no content is captured.
+        asked = self.capture != 0 or self.completion is not None
+        self.least_randomness = _capture.least_randomness() if asked else 0
         self.spelling = _spelling.configured()
         self.tracer = trace.get_tracer(scope, release, tracer_provider, SCHEMA_URL)
         self.logger = _logs.get_logger(scope, release, logger_provider, SCHEMA_URL)

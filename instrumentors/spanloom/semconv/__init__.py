@@ -11,6 +11,7 @@ from spanloom.semconv import _extensions as extensions
 from spanloom.semconv import _metrics as metrics
 from spanloom.semconv import _names as names
 from spanloom.semconv._extensions import (
+    Caller,
     DSpy,
     DSpyEvent,
     DSpySpan,
@@ -54,6 +55,7 @@ __all__ = [
     "OPTIONS",
     "SCHEMA_URL",
     "ApiType",
+    "Caller",
     "Client",
     "DSpy",
     "DSpyEvent",

@@ -60,7 +60,10 @@ class Spanloom:
     # Ours: why something was let go before its time: "full" or "expired".
     DROP_REASON = "spanloom.drop.reason"
 
-    # Ours: true on any span of a trace asks tail sampling to keep the trace.
+    # Ours, by ``spanloom.trace.context``: whose data it is where one service has several customers; what the program
+    # says besides, below this name; true where tail sampling is to keep the trace.
+    TENANT = "spanloom.tenant"
+    TAG = "spanloom.tag"
     KEEP = "spanloom.keep"
     # Ours: the rule that kept this span's trace, "baseline", or "skeleton" for the root of one that was dropped.
     SAMPLING_REASON = "spanloom.sampling.reason"
@@ -72,6 +75,13 @@ class Spanloom:
 
     # Ours: the place in our code where a fault was caught (attribute of spanloom.internal.errors).
     PLACE = "spanloom.place"
+
+
+class Caller:
+    """Who is behind a request: names of the core conventions."""
+
+    USER_ID = "user.id"
+    SESSION_ID = "session.id"
 
 
 class SpanloomEvent:

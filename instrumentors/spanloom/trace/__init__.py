@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from spanloom.genai import content
 from spanloom.trace._agent import agent
+from spanloom.trace._around import context
 from spanloom.trace._inference import inference
 
 if TYPE_CHECKING:
     from spanloom.trace._agent_run import AgentRun
     from spanloom.trace._inference_call import InferenceCall
 
-__all__ = ["AgentRun", "InferenceCall", "agent", "content", "inference"]
+__all__ = ["AgentRun", "InferenceCall", "agent", "content", "context", "inference"]
 
 # What a block gives, for annotations: with it comes the core, which is loaded where a block begins.
 _HOMES = {"AgentRun": "_agent_run", "InferenceCall": "_inference_call"}

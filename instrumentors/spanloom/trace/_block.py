@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound="Told[Any]")
 # The frame of a ``with``, and its code: the id of a frame may be used again, by another function's.
-_Place = tuple[int, int]
+Place = tuple[int, int]
 
 
 class _Entry(Generic[T]):
@@ -20,7 +20,7 @@ class _Entry(Generic[T]):
 
     __slots__ = ("block", "place", "told")
 
-    def __init__(self, block: Block[T], place: _Place, told: T) -> None:
+    def __init__(self, block: Block[T], place: Place, told: T) -> None:
         self.block = block
         self.place = place
         # ``None`` once it is left: a context that was copied inside the block must not keep it.
@@ -37,7 +37,7 @@ class Block(Generic[T]):
     def __init__(self) -> None:
         # By place, the innermost last. Nobody else writes what is at a frame's place while that frame runs: no lock,
         # for the garbage collector may leave a block at any point.
-        self._open: dict[_Place, tuple[_Entry[T], ...]] = {}
+        self._open: dict[Place, tuple[_Entry[T], ...]] = {}
 
     def _begin(self) -> T:
         """What the block gives."""
@@ -47,7 +47,7 @@ class Block(Generic[T]):
         told = self._begin()
         # A gate may refuse a call here: that is for the caller.
         told.enter_block()
-        entry = _Entry(self, _place(sys._getframe().f_back), told)  # pyright: ignore[reportPrivateUsage]
+        entry = _Entry(self, place_of(sys._getframe().f_back), told)  # pyright: ignore[reportPrivateUsage]
         self._open[entry.place] = (*self._open.get(entry.place, ()), entry)
         _here.set((*_without(_here.get(), entry), entry))
         return told
@@ -55,12 +55,12 @@ class Block(Generic[T]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        entry = self._innermost(_place(sys._getframe().f_back))  # pyright: ignore[reportPrivateUsage]
+        entry = self._innermost(place_of(sys._getframe().f_back))  # pyright: ignore[reportPrivateUsage]
         told = None if entry is None else self._taken(entry)
         if told is not None:
             told.leave_block(error)
 
-    def _innermost(self, place: _Place) -> _Entry[T] | None:
+    def _innermost(self, place: Place) -> _Entry[T] | None:
         """The one whose block ends here.
 
         A ``with`` ends in the frame in which it began, whatever thread or context that runs in by then, and whoever
@@ -88,7 +88,7 @@ class Block(Generic[T]):
         return {**self.__dict__, "_open": {}}
 
 
-def _place(frame: FrameType | None) -> _Place:
+def place_of(frame: FrameType | None) -> Place:
     return id(frame), 0 if frame is None else id(frame.f_code)
 
 
