@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from spanloom.sampling._collector import policies
 from spanloom.sampling._load import from_settings, load, loads
 from spanloom.sampling._rules import HeadRule, HeadRules, SamplingRules, TailRule, TailRules
+
+if TYPE_CHECKING:
+    from spanloom.sampling._head import Sampler, from_environment
 
 __all__ = [
     "HeadRule",
     "HeadRules",
+    "Sampler",
     "SamplingRules",
     "TailRule",
     "TailRules",
+    "from_environment",
     "from_settings",
     "load",
     "loads",
+    "policies",
 ]
+
+# They need the SDK, which who only reads rules (the command line) does without.
+_HOMES = {"Sampler": "_head", "from_environment": "_head"}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{home}"), name)
+    return value
