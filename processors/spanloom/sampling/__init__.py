@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from spanloom.sampling._collector import policies
 from spanloom.sampling._load import from_settings, load, loads
 from spanloom.sampling._rules import HeadRule, HeadRules, SamplingRules, TailRule, TailRules
+from spanloom.sampling._words import summary
 
 if TYPE_CHECKING:
     from spanloom.sampling._head import Sampler, from_environment
@@ -24,6 +25,7 @@ __all__ = [
     "load",
     "loads",
     "policies",
+    "summary",
 ]
 
 # They need the SDK, which who only reads rules (the command line) does without.

@@ -12,11 +12,11 @@ from spanloom.genai import hooks
 from spanloom.sampling._rules import HEALTH, HTTP_UNDER_INFERENCE
 from spanloom.semconv import HTTPServer
 
-HEALTH# An enum's members are looked up slowly.
+HEALTH_PATHS: Final = frozenset(("/health", "/healthz", "/livez", "/readyz", "/ping", "/metrics"))
+_PATHS: Final = (HTTPServer.ROUTE, HTTPServer.URL_PATH, HTTPServer.TARGET_OLD)
+# An enum's members are looked up slowly.
 _SERVER: Final = SpanKind.SERVER
 _CLIENT: Final = SpanKind.CLIENT
-_PATHS: Final = frozenset(("/health", "/healthz", "/livez", "/readyz", "/ping", "/metrics"))
-_PATHS: Final = (HTTPServer.ROUTE, HTTPServer.URL_PATH, HTTPServer.TARGET_OLD)
 
 
 class Leaves:
@@ -38,4 +38,4 @@ class Leaves:
 
 
 def _is_health_path(value: object) -> bool:
-    return isinstance(value, str) and (value.partition("?")[0].rstrip("/") in HEALTH_PATHS)
+    return isinstance(value, str) and value.partition("?")[0].rstrip("/") in HEALTH_PATHS

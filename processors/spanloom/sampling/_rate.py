@@ -16,8 +16,13 @@ from typing import Final
 from spanloom.sampling._trace_state import threshold_of
 
 WINDOW_NS: Final = 1_000_000_000
-# Weight of the newest window in the averages.
+# Weight of the newest window in the averages: of how many traces begin, and of how many spans each brings. The latter
+# is slow, since spans of a trace come for minutes after its root.
 NEWEST: Final = 0.3
+NEWEST_OF_SIZE: Final = 0.05
+# Where traffic drops, the average is not believed beyond so many times the newest window's traces and a few more.
+MAX_DROP: Final = 3.0
+FEW: Final = 10.0
 # From window to window the ratio grows to twice itself at most: after a burst it comes back smoothly.
 MAX_GROWTH: Final = 2.0
 # Of the limit: it may be used beyond it before the ratio halves once more.
@@ -43,10 +48,10 @@ class AdaptiveRate:
         # Of the window: traces that begin here (as if all were kept at the ratio or above), those of them that are
         # kept, entries by remote parents, and kept spans.
         self._asked = self._roots = self._entries = self._spans = 0.0
-        # The same per second, on average.
-        self._average = (0.0, 0.0, 0.0, 0.0)
+        # The same per second, on average; and, for the size of a trace, over a longer time.
+        self._average = (0.0, 0.0)
+        self._kept = (0.0, 0.0)
         self._spans_per_trace = 1.0
-        self._budget = spans_per_second
         self._halve_at = spans_per_second
         self._set(1.0)
 
@@ -90,24 +95,31 @@ class AdaptiveRate:
     def _turn(self, now: int) -> None:
         """The next window, after one or after many in which nothing began."""
         seconds = (now - self._began) / 1e9
-        counted = (self._asked, self._roots, self._entries, self._spans)
+        asked, entries = self._asked / seconds, self._entries / seconds
+        self._windows += 1
+        self._average = _mixed(self._average, (asked, entries), seconds, max(NEWEST, 1 / self._windows))
+        kept = ((self._roots + self._entries) / seconds, self._spans / seconds)
+        self._kept = _mixed(self._kept, kept, seconds, max(NEWEST_OF_SIZE, 1 / self._windows))
         self._began = now
         self._asked = self._roots = self._entries = self._spans = 0.0
-        weight = 1 - (1 - NEWEST) ** seconds if self._windows else 1.0
-        self._windows += 1
-        self._average = tuple(
-            old + weight * (new / seconds - old) for old, new in zip(self._average, counted, strict=True)
-        )
-        asked, roots, entries, spans = self._average
-        if roots + entries > 1e-9:
-            self._spans_per_trace = max(spans / (roots + entries), 1.0)
-        each = self._spans_per_trace
-        self._budget = max(self._limit - entries * each, self._limit * LEAST_SHARE)
-        self._halve_at = self._budget
-        demand = asked * each
-        wanted = self._budget / demand if demand > self._budget else 1.0
+        self._aim(asked, seconds)
+
+    def _aim(self, newest: float, seconds: float) -> None:
+        """The ratio that fits the averages, as near to it as it may go at once."""
+        traces, spans = self._kept
+        each = self._spans_per_trace = max(spans / traces, 1.0) if traces > 1e-9 else self._spans_per_trace
+        asked, entries = self._average
+        self._halve_at = max(self._limit - entries * each, self._limit * LEAST_SHARE)
+        demand = min(asked, MAX_DROP * newest + FEW) * each
+        wanted = self._halve_at / demand if demand > self._halve_at else 1.0
         self._set(min(wanted, self._ratio * MAX_GROWTH ** min(seconds, 64.0)))
 
     def _set(self, ratio: float) -> None:
         self._ratio = max(ratio, MIN_RATIO)
         self._threshold = threshold_of(self._ratio)
+
+
+def _mixed(old: tuple[float, float], new: tuple[float, float], seconds: float, newest: float) -> tuple[float, float]:
+    """Averages, one window or several later."""
+    weight = 1 - (1 - newest) ** seconds
+    return old[0] + weight * (new[0] - old[0]), old[1] + weight * (new[1] - old[1])
