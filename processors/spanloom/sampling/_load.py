@@ -9,7 +9,7 @@ from typing import Any, Final, get_args
 
 from spanloom import semconv
 from spanloom.rulefile import RuleFileError, Section, read, read_text
-from spanloom.sampling._match import FIELDS, KINDS, SPAN, Condition, Matcher, Plain, condition
+from spanloom.sampling._match import FIELDS, KINDS, SPAN, Condition, Matcher, condition
 from spanloom.sampling._rules import LEAVES, HeadRule, HeadRules, SamplingRules, TailKind, TailRule, TailRules
 from spanloom.sampling._trace_state import MIN_RATIO
 
@@ -132,16 +132,19 @@ def _matcher(section: Section) -> Matcher:
 
 def _condition(section: Section, name: str, keys: tuple[str, ...]) -> Condition:
     values = section.texts(name)
+    _refuse_empty(section, name)
+    return condition(name, keys, values)
+
+
+def _refuse_empty(section: Section, name: str) -> None:
     if section.is_empty(name):
         section.fail(name, "is an empty list, which nothing fits")
-    return condition(name, keys, values)
 
 
 def _attribute(section: Section, name: str) -> Condition:
     if not section.is_mapping(name):
         values = section.values(name)
-        if section.is_empty(name):
-            section.fail(name, "is an empty list, which nothing fits")
+        _refuse_empty(section, name)
         return condition(name, (name,), values)
     bounds = section.section(name)
     assert bounds is not None
@@ -204,7 +207,8 @@ def _score(row: Section, kind: str) -> dict[str, Any]:
 
 
 def _reasons(row: Section, kind: str) -> dict[str, Any]:
-    values: tuple[Plain, ...] = row.texts(kind)
+    values = row.texts(kind)
+    _refuse_empty(row, kind)
     return {"values": frozenset(values)}
 
 
