@@ -91,6 +91,7 @@ prices: .venv/.done ## Compile the price table from the pinned genai-prices, wit
 
 semconv: .venv/.done ## Make the names and metrics anew from the conventions' data in tests/fixtures/semconv
 	@$(PY) -m tests.semconv._generate
+	@$(PY) -m tests.semconv._settings
 
 snapshots: .venv/.done ## Rewrite the span snapshots from what the tests see now
 	@SPANLOOM_UPDATE_SNAPSHOTS=1 $(PY) -m pytest -q $(PYTEST_ARGS)

@@ -45,6 +45,7 @@ __all__ = [
     "cut_content",
     "end_open_streams",
     "guard",
+    "is_secret_name",
     "report",
     "set_redactor",
     "span_started",
@@ -140,6 +141,13 @@ def _is_blocking(call: Invocation) -> bool:
     from spanloom.genai._client import ClientCall  # the core is loaded where there is a call, and not before
 
     return isinstance(call, ClientCall) and not call.propagates
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether what is so named is a secret: the name contains a word such as ``password``, ``token`` or ``api_key``."""
+    from spanloom.genai._secrets import is_secret  # loaded where redaction asks
+
+    return is_secret(name)
 
 
 def close_completion_hook() -> None:

@@ -196,6 +196,24 @@ _TABLE = (
         "Path of the sampling rules: the head's with `OTEL_TRACES_SAMPLER=spanloom`, and the tail's.",
     ),
     Option(
+        "SPANLOOM_REDACT_PII",
+        "names",
+        "",
+        "Personal data to redact besides secrets: `email`, `card`, `iban`, `ssn`, `phone`, `ip`, or `all`.",
+    ),
+    Option(
+        "SPANLOOM_REDACTION",
+        "text",
+        "",
+        "Path of a rule file (YAML) with own rules of redaction; secrets are redacted without one.",
+    ),
+    Option(
+        "SPANLOOM_REDACTION_KEY",
+        "text",
+        "",
+        "Key of the hashes that stand for redacted values, where the rule file asks for hashes; 16 bytes or more.",
+    ),
+    Option(
         "SPANLOOM_FLUSH_ON_SIGTERM",
         "flag",
         "on",

@@ -1,0 +1,199 @@
+"""Secrets that are known by what stands before them: ``password=``, ``Authorization:``, ``scheme://user:``."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Final
+
+from spanloom.genai.hooks import is_secret_name
+from spanloom.redaction._hit import MARKER, Hit
+
+# The last word of a name, what may close its quotes, and what stands between it and the value.
+_NAME: Final = re.compile(
+    r"""(?:passw(?:or)?d|passphrase|passcode|pwd|pass|secrets?|tokens?|keys?|authorization|auth|bearer|credentials?|creds
+    |cookie|signature|sig|_header)[12]?
+    (?:\\*["'])?([\ \t]{0,4}(?:=>?|:(?![:/=]))[\ \t]{0,4})""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_LEFT: Final = re.compile(r"[A-Za-z0-9_.-]{0,64}")
+_OPEN: Final = re.compile(r"""\\*["'`]""")
+_BARE: Final = re.compile(r"""[^\s"'`<>,;&)\]}\\|]+""")
+_LINE: Final = re.compile(r"""[^\n\r"'`\\]+""")
+_SCHEME: Final = re.compile(r"(?:bearer|basic|token|digest|apikey|negotiate)[ \t]+", re.IGNORECASE)
+
+# What stands for a secret in examples and in code.
+_NO_VALUE: Final = re.compile(
+    r"""[*.x•_\-…]+|\$\{[^{}]*\}?|\$[A-Za-z_]\w*|\$\(\w[^()]*\)?|\$?\{\{?[^{}]*\}?\}?|<[^<>]*>?|%\([a-z_]+\)s|%s|%[A-Za-z_]+%
+    |\[[A-Za-z\ _-]*\]
+    |(?:none|null|nil|true|false|undefined|str|string|bytes|int|integer|float|bool|boolean|any|object|optional|required
+    |yes|no|self|text|empty|missing|unset|invalid|expired|secretstr|type|const|let|var|new|if|else|and|or|not|in|is
+    |your[-_\ ].*|my[-_]?(?:password|token|key|secret))""",
+    re.VERBOSE | re.IGNORECASE | re.DOTALL,
+)
+_CODE: Final = re.compile(
+    r"(?:self|this|os|env|environ|process|settings|config|conf|cfg|args|kwargs|request|req|data|params|options|opts)"
+    r"(?:[.\[(].*)?|[A-Za-z_][\w.]*[(\[].*|[\[({].*",
+    re.DOTALL,
+)
+_IDENTIFIER: Final = re.compile(r"[A-Za-z_]+(?:\.[A-Za-z_]+)*")
+_EVIDENT: Final = re.compile(r"\d|[a-z][A-Z]|\w[^\w\s.:/-]|[^\w\s.:/-]\w")
+secret_name = lru_cache(maxsize=2048)(is_secret_name)
+_SIGNATURES: Final = re.compile(r"(?:x-(?:amz|goog)-)?(?:sig|signature)|key|code", re.IGNORECASE)
+_LONG_ENOUGH: Final = 16
+
+
+def named_values(text: str) -> Iterator[Hit]:
+    """Values of names that say that they are secrets."""
+    at = 0
+    for match in _NAME.finditer(text):
+        if match.start() < at:
+            continue
+        start = match.start() - _length_before(text, match.start())
+        name = text[start : match.start(1)].rstrip("\"'\\")
+        found = _value(text, match, name) if _is_meant(text, start, name) else None
+        if found is not None:
+            at = found[1]
+            if MARKER.match(text, found[0]) is None:
+                yield Hit(*found, "named_secret")
+
+
+def _length_before(text: str, at: int) -> int:
+    """How far the name goes to the left of its last word."""
+    match = _LEFT.match(text[max(at - 64, 0) : at][::-1])
+    return match.end() if match else 0
+
+
+def _is_meant(text: str, start: int, name: str) -> bool:
+    """A secret's name, or a parameter of a signed URL."""
+    if secret_name(name):
+        return True
+    return _SIGNATURES.fullmatch(name) is not None and (text[start - 1 : start] in {"?", "&", ";"} or name[1:2] == "-")
+
+
+def _value(text: str, match: re.Match[str], name: str) -> tuple[int, int] | None:
+    """Where the value stands; ``None`` where it is no secret: a placeholder, an expression, a word of prose."""
+    at = match.end()
+    opening = _OPEN.match(text, at)
+    if opening is not None:
+        return _quoted(text, opening)
+    lowered = name.lower()
+    if lowered.endswith("cookie"):
+        line = _LINE.match(text, at)
+        return line.span() if line and "=" in line[0] else None
+    scheme = _SCHEME.match(text, at)
+    bare = _BARE.match(text, scheme.end() if scheme else at)
+    if bare is None:
+        return None
+    value = bare[0].rstrip(".:!?")
+    if scheme is None and not _is_secret_value(value, match, name):
+        return None
+    return (bare.start(), bare.start() + len(value)) if value else None
+
+
+def _quoted(text: str, opening: re.Match[str]) -> tuple[int, int] | None:
+    """What stands between quotes; to the end of the text where they do not close."""
+    start, quote = opening.end(), opening[0]
+    end = text.find(quote, start)
+    while end > 0 and quote[0] != "\\" and text[end - 1] == "\\" and _is_escaped(text, end):
+        end = text.find(quote, end + 1)
+    end = len(text) if end < 0 else end
+    scheme = _SCHEME.match(text, start, end)
+    start = scheme.end() if scheme else start
+    return None if start >= end or _NO_VALUE.fullmatch(text, start, end) else (start, end)
+
+
+def _is_escaped(text: str, at: int) -> bool:
+    """Whether an odd number of backslashes stands before."""
+    before = text[max(at - 64, 0) : at]
+    return (len(before) - len(before.rstrip("\\"))) % 2 == 1
+
+
+def _is_secret_value(value: str, match: re.Match[str], name: str) -> bool:
+    """Whether a bare word is a secret. With a colon or blanks it may be prose or code: then it must look like one."""
+    if len(value) < 3 or _NO_VALUE.fullmatch(value) or _CODE.fullmatch(value) or name.lower().endswith(value.lower()):
+        return False
+    if _SIGNATURES.fullmatch(name):
+        return len(value) >= _LONG_ENOUGH
+    between = match[1]
+    if between == "=" or (between.lstrip()[:1] == ":" and _is_line(match, value, name)):
+        return True
+    return _EVIDENT.search(value) is not None and not (
+        between.strip() == "=" and _IDENTIFIER.fullmatch(value) is not None
+    )
+
+
+def _is_line(match: re.Match[str], value: str, name: str) -> bool:
+    """Whether name and value have a line of their own, as in YAML."""
+    text = match.string
+    start, end = match.start(1) - len(name), match.end() + len(value)
+    before = text[text.rfind("\n", 0, start) + 1 : start] if start < 200 else text[max(start - 80, 0) : start]
+    return name.islower() and not before.rpartition("\n")[2].strip(" \t-") and text[end : end + 1] in {"", "\n", "\r"}
+
+
+_BEARER: Final = re.compile(r"earer[ \t]+(?<=[Bb]earer )([A-Za-z0-9._~+/=-]{12,})|EARER ([A-Za-z0-9._~+/=-]{12,})")
+_BASIC: Final = re.compile(r"asic (?<=[Bb]asic )([A-Za-z0-9+/_-]{8,}={0,2})")
+_DASHED: Final = re.compile(
+    r"--(?:password|passwd|token|api[-_]key|secret|access[-_]token)[ \t]+([^\s\"'`\\-][^\s\"'`\\]*)"
+)
+
+
+def may_have_scheme(text: str) -> bool:
+    """Whether ``Bearer`` or ``Basic`` stands before a blank, or an option of a command line names a secret."""
+    return "earer " in text or "asic " in text or "EARER " in text
+
+
+def schemes(text: str) -> Iterator[Hit]:
+    """``Bearer …`` and ``Basic …`` without the name of their header."""
+    for match in _BEARER.finditer(text):
+        group = match.lastindex or 1
+        if any(map(str.isdigit, match[group])) or len(match[group]) >= 24:
+            yield Hit(*match.span(group), "authorization")
+    for match in _BASIC.finditer(text):
+        if _is_login(match[1]):
+            yield Hit(*match.span(1), "authorization")
+
+
+def _is_login(encoded: str) -> bool:
+    try:
+        plain = b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_")
+    except ValueError:
+        return False
+    return b":" in plain and plain.isascii()
+
+
+def options(text: str) -> Iterator[Hit]:
+    """``--password …`` of a command line."""
+    for match in _DASHED.finditer(text):
+        if not _NO_VALUE.fullmatch(match[1]):
+            yield Hit(*match.span(1), "named_secret")
+
+
+# From the two slashes on: what stands before them needs no look. Raw JSON text may escape them.
+_LOGIN: Final = re.compile(
+    r"""://(?<=[A-Za-z0-9]://)[^\s/?\#:@"'<>\\]{0,128}:([^\s"'<>\\]{1,256})@(?=[\w.\[-])
+    |:\\/\\/[^\s/?\#:@"'<>\\]{0,128}:([^\s"'<>]{1,256})@(?=[\w.\[-])""",
+    re.VERBOSE,
+)
+_PORT_AND_PATH: Final = re.compile(r"\d{1,5}/.*", re.DOTALL)
+
+
+def logins(text: str) -> Iterator[Hit]:
+    """The password of ``scheme://user:password@host``."""
+    for match in _LOGIN.finditer(text):
+        group = match.lastindex or 1
+        password = match[group]
+        if not (_PORT_AND_PATH.fullmatch(password) or _NO_VALUE.fullmatch(password) or MARKER.fullmatch(password)):
+            yield Hit(*match.span(group), "connection_string")
+
+
+_WEBHOOK: Final = re.compile(r"hooks\.slack\.com/(?:services|workflows|triggers)/([A-Za-z0-9/_-]{20,})")
+_WEBHOOK_DISCORD: Final = re.compile(r"discord(?:app)?\.com/api/webhooks/([0-9]{16,20}/[A-Za-z0-9_-]{40,})")
+
+
+def webhooks(text: str) -> Iterator[Hit]:
+    """Addresses that let anyone write to a channel."""
+    for expression in (_WEBHOOK, _WEBHOOK_DISCORD):
+        yield from (Hit(*match.span(1), "webhook") for match in expression.finditer(text))
