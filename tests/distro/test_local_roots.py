@@ -11,7 +11,7 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, Tracer
 
-from spanloom.distro import _configurator
+from spanloom.distro import _pipeline
 from spanloom.distro._local_roots import LocalRoots
 from spanloom.semconv import Spanloom
 from tests._support.spans import Recorder
@@ -97,7 +97,7 @@ def test_the_configurator_puts_it_into_the_global_provider(monkeypatch: pytest.M
     """Also where the SDK ignores the configurator's arguments, as it does with a configuration file."""
     provider = TracerProvider(shutdown_on_exit=False)
     monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
-    _configurator._note_local_roots()
+    _pipeline.note_local_roots()
     (found,) = provider._active_span_processor._span_processors
     assert isinstance(found, LocalRoots)
 
@@ -105,4 +105,4 @@ def test_the_configurator_puts_it_into_the_global_provider(monkeypatch: pytest.M
 def test_a_provider_that_is_no_sdk_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is asked of a stand-in (the SDK may be switched off)."""
     monkeypatch.setattr(trace, "get_tracer_provider", lambda: trace.NoOpTracerProvider())
-    _configurator._note_local_roots()
+    _pipeline.note_local_roots()

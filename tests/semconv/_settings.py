@@ -8,9 +8,9 @@ from tests._support.wheel import ROOT
 HEAD = """# Settings
 
 Environment variables, read when they are first needed. OpenTelemetry's own (`OTEL_EXPORTER_OTLP_ENDPOINT`,
-`OTEL_SERVICE_NAME`, `OTEL_TRACES_SAMPLER`, ...) mean what they mean everywhere. A value that is not understood costs one
-line in the log that names the variable and the cure; the service runs on with the default. Made from the table in
-`instrumentors/spanloom/semconv/_options.py` by `make semconv`.
+`OTEL_SERVICE_NAME`, `OTEL_TRACES_SAMPLER`, ...) mean what they mean everywhere. A value that is not understood costs
+one line in the log that names the variable and the cure; the service runs on with the default. Made from the table
+in `instrumentors/spanloom/semconv/_options.py` by `make semconv`.
 
 | variable | default | |
 |---|---|---|

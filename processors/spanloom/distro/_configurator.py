@@ -6,15 +6,11 @@ import logging
 import os
 from typing import Any
 
-from opentelemetry import trace
-
 # Private by name, and the documented class for distributions to subclass; present since SDK 1.40 and before.
 from opentelemetry.sdk._configuration import _OTelSDKConfigurator  # pyright: ignore[reportPrivateUsage]
-from opentelemetry.sdk.trace import TracerProvider
 
 from spanloom.cost import CostFinisher
-from spanloom.distro import _processes, _propagation, _resource, _signals
-from spanloom.distro._local_roots import LocalRoots
+from spanloom.distro import _pipeline, _processes, _propagation, _resource, _signals
 from spanloom.genai import hooks
 
 _log = logging.getLogger("spanloom")
@@ -33,19 +29,14 @@ class SpanloomConfigurator(_OTelSDKConfigurator):
             return
         given: dict[str, str] = kwargs.pop("resource_attributes", None) or {}
         kwargs["resource_attributes"] = {**_resource.instance_attributes(os.environ), **given}
+        with hooks.guard("distro.pipeline"):
+            _pipeline.add(kwargs, os.environ)
         super()._configure(**kwargs)  # pyright: ignore[reportUnknownMemberType]
         type(self).configured = True
         hooks.add_finisher(CostFinisher())
         with hooks.guard("distro.local_roots"):
-            _note_local_roots()
+            _pipeline.note_local_roots()
         with hooks.guard("distro.propagation"):
             _propagation.keep_back()
         _signals.flush_on_sigterm()
         _signals.flush_in_forked_workers()
-
-
-def _note_local_roots() -> None:
-    """Not among the SDK's arguments: it ignores them where ``OTEL_CONFIG_FILE`` is set."""
-    provider = trace.get_tracer_provider()
-    if isinstance(provider, TracerProvider):
-        provider.add_span_processor(LocalRoots())

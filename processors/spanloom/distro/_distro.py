@@ -32,6 +32,7 @@ class SpanloomDistro(BaseDistro):  # pyright: ignore[reportUntypedBaseClass]
         # A configuration file says all about exporters itself.
         if not os.environ.get("OTEL_CONFIG_FILE"):
             _set_exporters()
+            _set_sampler()
 
     def load_instrumentor(self, entry_point: EntryPoint, **kwargs: Any) -> None:
         """Load one instrumentor. One that fails costs itself; the stock loader would give up on all after it."""
@@ -56,6 +57,12 @@ def _set_exporters() -> None:
     for line in choice.warnings:
         _log.warning("spanloom: %s", line)
     os.environ.update(choice.variables)
+
+
+def _set_sampler() -> None:
+    """Who gives rules for sampling means them: ours is the sampler that reads them."""
+    if semconv.text("SPANLOOM_SAMPLING"):
+        os.environ.setdefault("OTEL_TRACES_SAMPLER", "spanloom")
 
 
 def _has_exporter(signal: str, name: str) -> bool:

@@ -17,7 +17,6 @@ from spanloom.pipeline._content import events_without_content, without_content
 from spanloom.pipeline._derived import ATTRIBUTES, EVENTS, LINKS, NAME, STATUS
 from spanloom.pipeline._limits import Limit
 
-
 FAILED: Final = "[redaction failed]"
 
 

@@ -27,8 +27,8 @@ from spanloom.pipeline._derived import DerivedSpan
 from spanloom.pipeline._finish import Finisher, plain_attributes
 from spanloom.pipeline._thresholds import Thresholds
 from spanloom.redaction import from_settings as redaction_from_settings
-from spanloom.sampling import from_settings as sampling_from_settings
 from spanloom.sampling import TailSampler
+from spanloom.sampling import from_settings as sampling_from_settings
 from spanloom.semconv import GenAI, Spanloom
 
 if TYPE_CHECKING:

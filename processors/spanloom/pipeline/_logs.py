@@ -1,0 +1,93 @@
+"""Log records on their way out: redacted before every exporter; evaluations among them reach the tail sampler."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.sdk._logs import LogRecordProcessor, ReadableLogRecord
+from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult
+
+from spanloom.genai import hooks
+from spanloom.semconv import Event
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk._logs import ReadWriteLogRecord
+
+    from spanloom.pipeline._finish import Redacts
+    from spanloom.sampling import TailSampler
+
+_FAILED: Final = "[redaction failed]"
+
+
+class RedactingLogExporter(LogRecordExporter):
+    """Hands log records on to another exporter without what the redactor finds, on the thread that exports."""
+
+    def __init__(self, inner: LogRecordExporter, redactor: Redacts) -> None:
+        self.inner = inner
+        self._redactor = redactor
+
+    def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
+        """A record that cannot be redacted goes without its body and attributes."""
+        return self.inner.export([self._shown(record) for record in batch])
+
+    def shutdown(self) -> None:
+        """The inner one's."""
+        self.inner.shutdown()
+
+    def force_flush(self, timeout_millis: int = 10_000) -> bool:
+        """The inner one's."""
+        flush: Any = getattr(self.inner, "force_flush", None)
+        return True if flush is None else bool(flush(timeout_millis))
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "inner":
+            raise AttributeError(name)
+        return getattr(self.inner, name)
+
+    def _shown(self, record: ReadableLogRecord) -> ReadableLogRecord:
+        shown = hooks.attempted("pipeline.redact_log", None, self._redacted, record)
+        return _with(record, _FAILED, {}) if shown is None else shown
+
+    def _redacted(self, record: ReadableLogRecord) -> ReadableLogRecord:
+        inner = record.log_record
+        body = self._redactor.body(inner.body)
+        attributes = self._redactor.attributes(inner.attributes) if inner.attributes else None
+        if body is inner.body and attributes is None:
+            return record
+        return _with(record, body, inner.attributes if attributes is None else attributes)
+
+
+def _with(record: ReadableLogRecord, body: Any, attributes: Any) -> ReadableLogRecord:
+    """A copy: other exporters have the same record."""
+    inner = record.log_record
+    told = BoundedAttributes(attributes=attributes)
+    told.dropped = record.dropped_attributes
+    # The constructor is another one in each release of the SDK.
+    copied: Any = object.__new__(type(inner))
+    for name, value in vars(inner).items():
+        setattr(copied, name, value)
+    copied.body, copied.attributes = body, told
+    return dataclasses.replace(record, log_record=copied)
+
+
+class Evaluations(LogRecordProcessor):
+    """Tells the tail sampler of evaluations, which come as log records."""
+
+    def __init__(self, tail: TailSampler) -> None:
+        self._tail = tail
+
+    def on_emit(self, log_record: ReadWriteLogRecord) -> None:
+        """Look at one record; most are something else."""
+        inner = log_record.log_record
+        if inner.event_name == Event.EVALUATION_RESULT and inner.trace_id:
+            hooks.attempt("pipeline.evaluation", self._tail.evaluated, inner.trace_id, inner.attributes or {})
+
+    def shutdown(self) -> None:
+        """Nothing is kept."""
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 - the SDK's signature
+        """Nothing is kept."""
+        return True
