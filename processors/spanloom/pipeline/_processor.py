@@ -130,7 +130,9 @@ class SpanloomProcessor(SpanProcessor):
     def _start(self, span: Span, parent_context: Context | None) -> None:
         attributes = hooks.context_attributes(parent_context)
         if attributes:
-            span.set_attributes(attributes)
+            # What the span was given by its maker is nearer than what holds all around it.
+            given = plain_attributes(span)
+            span.set_attributes({name: value for name, value in attributes.items() if name not in given})
         if self._tail is not None:
             self._tail.started(span)
 

@@ -87,7 +87,8 @@ class Judge:
                 if self._asks_usage and operation in _INFERENCE:
                     cost_usd += rows.get(Spanloom.COST_AMOUNT) or 0.0
                     tokens += (rows.get(GenAI.USAGE_INPUT_TOKENS) or 0) + (rows.get(GenAI.USAGE_OUTPUT_TOKENS) or 0)
-            if self._keep and Spanloom.KEEP in rows and rows[Spanloom.KEEP]:
+            # As a text where a caller asks for it, by baggage that is let in.
+            if self._keep and Spanloom.KEEP in rows and rows[Spanloom.KEEP] in (True, "true"):
                 mask |= self._keep
             if self._asks_more:
                 mask |= self._of_span(span, rows)
