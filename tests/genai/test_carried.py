@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from opentelemetry import baggage
 from opentelemetry import context as otel
 from opentelemetry.context import Context
+from opentelemetry.sdk.trace import SpanProcessor
 
 from spanloom import trace
-from spanloom.genai import _baggage, hooks
+from spanloom.genai import Agent, _baggage, hooks
 from spanloom.semconv import Caller, Event, GenAI, Spanloom
 from tests._support.plugins import CONTENT_VARIABLE
 from tests.genai._make import inference, telemetry
@@ -148,3 +151,57 @@ def test_an_event_outside_has_none_of_it(recorder):
     with pytest.raises(ValueError, match="x"), inference(telemetry(recorder)):
         raise ValueError("x")
     assert not [name for name in recorder.event(Event.EXCEPTION).log_record.attributes if "user" in name]
+
+
+class Writing(SpanProcessor):
+    """As the distribution's span processor does."""
+
+    def on_start(self, span, parent_context=None):
+        """Write what is said where it begins."""
+        span.set_attributes(hooks.context_attributes(parent_context))
+
+
+def test_spans_below_have_it(recorder):
+    """Of whomever; one that began before the block has none of it."""
+    recorder.tracer_provider.add_span_processor(Writing())
+    of = telemetry(recorder)
+    server = Agent(of, "server", None, {})
+    with server, trace.context(user="ada", keep=True):
+        work = Agent(of, "work", None, {})
+        with work:
+            call = inference(of)
+    for one in (call, work, server):
+        one.stop()
+    told = {span.name: (span.attributes.get(USER), span.attributes.get(Spanloom.KEEP)) for span in recorder.spans}
+    own = ("ada", True)
+    assert told == {"invoke_agent server": (None, None), "invoke_agent work": own, "chat m": own}
+
+
+MESSAGES = [{"role": "user", "parts": [{"type": "text", "content": "ü" * 5000}]}]
+
+
+@pytest.mark.parametrize("value", [MESSAGES, MESSAGES * 40, {"q": "ü" * 5000, "n": 5}, "ü" * 5000, ["\ud800" * 5000]])
+def test_content_that_is_json_stays_json(value):
+    """Cut inside its longest texts, in bytes of UTF-8, with a mark; what fits is as it was."""
+    for text in (json.dumps(value), json.dumps(value, ensure_ascii=True, indent=1)):
+        cut = hooks.cut_content(text, 1000)
+        assert len(cut.encode()) <= 1000
+        assert type(json.loads(cut)) is type(value)
+        assert " cut]" in cut
+        assert hooks.cut_content(text, len(text)) is text
+
+
+@pytest.mark.parametrize(
+    "text", ["ü" * 5000, "[1, " + "2" * 5000, "9" * 5000, "[" * 5000 + "]" * 5000, "\ud800" * 5000]
+)
+def test_content_that_is_no_json_keeps_its_beginning(text):
+    """Also what only begins like it, and numbers: at a character's boundary, with the mark."""
+    for limit in (40, 999, 1000):
+        cut = hooks.cut_content(text, limit)
+        assert limit - 4 < len(cut.encode()) <= limit
+        assert cut.endswith(" bytes cut]")
+
+
+def test_the_mark_of_a_very_long_text_is_within_the_limit_too():
+    """It has more digits."""
+    assert len(hooks.cut_content("x" * 30_000_000, 100)) <= 100

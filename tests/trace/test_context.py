@@ -8,6 +8,7 @@ import copy
 import enum
 import inspect
 import threading
+import types
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -282,7 +283,8 @@ def test_a_decorated_generator_that_is_left_early(how):
     @trace.context(user="g")
     def generator():
         try:
-            yield 1
+            with trace.context(plan="team"):
+                yield 1
         finally:
             seen.append(here())
 
@@ -298,6 +300,36 @@ def test_a_decorated_generator_that_is_left_early(how):
         thread.join()
     assert seen == [{USER: "g"}]
     assert here() == {}
+
+
+def test_an_asynchronous_generator_that_is_closed_where_it_waits():
+    """The collector closes it in another context: its block has gone with its own."""
+    seen = []
+
+    @trace.context(user="a")
+    async def generator():
+        try:
+            await forever()
+        finally:
+            seen.append(here())
+        yield 1
+
+    @types.coroutine
+    def forever():
+        yield
+
+    def begin():
+        one = anext_of(generator())
+        one.send(None)
+        return one
+
+    def anext_of(one):
+        return one.__anext__()
+
+    waiting = contextvars.copy_context().run(begin)
+    with trace.context(tenant="acme"):
+        waiting.close()
+        assert here() == {Spanloom.TENANT: "acme"}
 
 
 def test_an_asynchronous_generator_function():

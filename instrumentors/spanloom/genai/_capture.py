@@ -128,7 +128,7 @@ class content:  # noqa: N801 - read as a statement: `with content(...):`
     ``OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT`` has them), ``True`` for spans or ``False`` for nothing. With
     ``client`` only that client's calls are meant, its copies (``with_options``) included. Blocks nest; the innermost
     wins. It is carried by the OpenTelemetry context: into tasks, and into the threads of DSPy. It decorates functions
-    and coroutine functions, too.
+    and coroutine functions, too. What it asks for is written in every trace, whatever ``SPANLOOM_CONTENT_RATIO`` is.
 
     Raises ``ValueError`` for any other mode, ``TypeError`` where it decorates a generator function.
     """
