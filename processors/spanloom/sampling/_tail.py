@@ -82,7 +82,7 @@ class TailSampler:
         self._emit = emit
         self._clock = clock
         self._clear()
-        self._counts: dict[tuple[bool, str], int] = {}
+        self._counts: dict[Verdict, int] = {}
         self._early: dict[str, int] = {}
         if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
             me = weakref.WeakMethod(self._clear)
@@ -101,7 +101,7 @@ class TailSampler:
     @property
     def traces(self) -> dict[tuple[bool, str], int]:
         """Traces decided so far, by (kept, reason)."""
-        return dict(self._counts)
+        return {(verdict.keep, verdict.reason): count for verdict, count in self._counts.copy().items()}
 
     @property
     def early(self) -> dict[str, int]:
@@ -223,26 +223,31 @@ class TailSampler:
                 return
             trace.is_closing = True
             spans, trace.spans = trace.spans, []
-        verdict, attributes = DROPPED, list[dict[str, Any]]()
-        with hooks.guard("sampling.decide"):
-            attributes = [self._prepare(span) for span in spans]
-            verdict = self._judged(trace, spans, attributes)
+        # A fault drops the trace: what it holds was looked at by nobody.
+        verdict, attributes = hooks.attempted("sampling.decide", (DROPPED, []), self._judged, trace, spans)
         with self._lock:
             self._close(trace, verdict, early)
             # They came while the rules were asked.
             rest, trace.spans = trace.spans, []
-        if verdict.keep or self._rules.skeleton:
-            for span, rows in zip(spans, attributes, strict=True):
+        if self._rules.skeleton:
+            for span, rows in zip(spans, attributes, strict=False):
                 self._emit_one(span, rows, verdict)
+        elif verdict.keep:
+            emit = self._emit
+            for span, rows in zip(spans, attributes, strict=False):
+                emit(span, rows, verdict, False)
         for span in rest:
             self._late(span)
 
-    def _judged(self, trace: _Trace, spans: list[ReadableSpan], attributes: list[dict[str, Any]]) -> Verdict:
+    def _judged(self, trace: _Trace, spans: list[ReadableSpan]) -> tuple[Verdict, list[dict[str, Any]]]:
+        """The verdict, and each span's attributes."""
+        prepare = self._prepare
+        attributes = [prepare(span) for span in spans]
         verdict = self._judge.by_rules(spans, attributes, trace.mask)
         if verdict is None:
             state = spans[0].context.trace_state if spans else None  # pyright: ignore[reportOptionalMemberAccess]
             verdict = self._judge.by_baseline(randomness(trace.trace_id, parse(state)))
-        return verdict
+        return verdict, attributes
 
     def _close(self, trace: _Trace, verdict: Verdict, early: str | None) -> None:
         """Under the lock: from now on spans of this trace are late."""
@@ -251,8 +256,7 @@ class TailSampler:
             del self._waiting[trace.trace_id]
         self._bytes -= trace.size_bytes
         self._remember(trace.trace_id, verdict)
-        key = (verdict.keep, verdict.reason)
-        self._counts[key] = self._counts.get(key, 0) + 1
+        self._counts[verdict] = self._counts.get(verdict, 0) + 1
         if early is not None:
             self._early[early] = self._early.get(early, 0) + 1
 
