@@ -5,18 +5,23 @@ That is the exporter, on its own thread; the application's thread pays for one s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace import Event, ReadableSpan
 
 if TYPE_CHECKING:
-    from opentelemetry.trace import SpanContext
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+    from opentelemetry.trace import Link, SpanContext, SpanKind, Status
+    from opentelemetry.util.types import Attributes
 
 # (original, its attributes with what was added where something was, whether content is left out) -> the fields that
 # differ from the original's, by the names that ``ReadableSpan`` has for them.
 Finish = Callable[[ReadableSpan, "dict[str, Any] | None", bool], dict[str, Any]]
 NAME, ATTRIBUTES, EVENTS, LINKS, STATUS = "_name", "_attributes", "_events", "_links", "_status"
+_SHOWN = frozenset({NAME, ATTRIBUTES, EVENTS, LINKS, STATUS})
 
 
 class DerivedSpan(ReadableSpan):
@@ -39,33 +44,80 @@ class DerivedSpan(ReadableSpan):
         self._context = context
         self._own_attributes = attributes
         self._without_content = without_content
+        self._made: dict[str, Any] | None = None
+
+    def _shown(self, field: str) -> Any:
+        """One of the fields that may differ from the original's."""
+        made = self._made
+        if made is None:
+            # Two exporters may come here at once: both make the same, and one of theirs stays.
+            made = self._made = self._finish(self._original, self._own_attributes, self._without_content)
+        return made[field] if field in made else getattr(self._original, field)
 
     def __getattr__(self, name: str) -> Any:
-        """What is not set here. The first question makes everything that is to be shown."""
-        known = self.__dict__
-        if name.startswith("__") or "_original" not in known:
+        """What the SDK's own methods ask for by its private name."""
+        if name.startswith("__") or "_made" not in self.__dict__:
             raise AttributeError(name)
-        original = self._original
-        if ATTRIBUTES not in known:
-            # Two exporters may come here at once: both make the same, and one of theirs stays.
-            context = self._context
-            fields = self._finish(original, self._own_attributes, self._without_content)
-            known.update(original.__dict__)
-            known.update(fields)
-            self._context = context
-        return known[name] if name in known else getattr(original, name)
+        return self._shown(name) if name in _SHOWN else getattr(self._original, name)
+
+    @property
+    def name(self) -> str:
+        """Redacted."""
+        return self._shown(NAME)
+
+    @property
+    def attributes(self) -> Attributes:
+        """With what was added; redacted, and within the limit."""
+        return MappingProxyType(self._shown(ATTRIBUTES))
+
+    @property
+    def events(self) -> Sequence[Event]:
+        """Redacted, and within the limit."""
+        return tuple(self._shown(EVENTS))
+
+    @property
+    def links(self) -> Sequence[Link]:
+        """Redacted."""
+        return tuple(self._shown(LINKS))
+
+    @property
+    def status(self) -> Status:
+        """Redacted."""
+        return self._shown(STATUS)
+
+    @property
+    def kind(self) -> SpanKind:
+        """The original's, like all that follows."""
+        return self._original.kind
+
+    @property
+    def parent(self) -> SpanContext | None:
+        return self._original.parent
+
+    @property
+    def start_time(self) -> int | None:
+        return self._original.start_time
+
+    @property
+    def end_time(self) -> int | None:
+        return self._original.end_time
+
+    @property
+    def resource(self) -> Resource:
+        return self._original.resource
+
+    @property
+    def instrumentation_scope(self) -> InstrumentationScope | None:
+        return self._original.instrumentation_scope
 
     @property
     def dropped_attributes(self) -> int:
-        """As the SDK counted them."""
         return self._original.dropped_attributes
 
     @property
     def dropped_events(self) -> int:
-        """As the SDK counted them."""
         return self._original.dropped_events
 
     @property
     def dropped_links(self) -> int:
-        """As the SDK counted them."""
         return self._original.dropped_links
