@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
+import re
 import subprocess
 import sys
+from typing import Any, get_args
 
 import pytest
 
 from spanloom import sampling
 from spanloom.rulefile import RuleFileError
 from spanloom.sampling import HeadRules, SamplingRules, TailRule, TailRules, from_settings, load, loads
-from spanloom.sampling._rules import DEFAULT_TAIL
+from spanloom.sampling._rules import DEFAULT_TAIL, TailKind
+from tests._support.wheel import ROOT
 
 ALL = """\
 version: 1
@@ -211,3 +215,25 @@ def test_what_is_public():
     assert all(hasattr(sampling, name) for name in sampling.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = sampling.nothing
+
+
+PAGE = (ROOT / "docs" / "sampling.md").read_text(encoding="utf-8")
+
+
+def test_the_file_of_the_page_is_one():
+    """With each condition of the tail once, and each field."""
+    (text,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    tail = loads(text).tail
+    assert tail is not None
+    assert sorted(rule.kind for rule in tail.rules) == sorted(get_args(TailKind))
+
+
+def test_the_count_of_the_page_is_right():
+    """Its function, for the thresholds of its table; unknown is no number."""
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    found: dict[str, Any] = {}
+    exec(code, found)
+    count = found["adjusted_count"]
+    for text, share in re.findall(r"^\| `(\w+)` \| \S+(?: %)? \| (\d+) \|$", PAGE, re.MULTILINE):
+        assert count(f"a=1,ot=rv:0123456789abcd;th:{text}") == pytest.approx(int(share), rel=0.0002)
+    assert math.isnan(count("a=1")) and math.isnan(count("ot=x:y")) and math.isnan(count(""))

@@ -136,7 +136,7 @@ def test_the_limits_of_w3c():
     full = state(*((f"k{at}", "v") for at in range(32)))
     after = with_threshold(full, 0)
     assert len(after) == 32 and next(iter(after)) == "ot" and "k31" not in after and "k30" in after
-    long = state(("ot", ";".join(f"k{at}:{'v' * 20}" for at in range(10))))
+    long = state(("ot", ";".join(f"k{at}:{'v' * 21}" for at in range(10))))
     value = with_threshold(long, threshold_of(0.1))["ot"]
     assert len(value) <= 256 and value.startswith("th:e666;k0:")
 

@@ -77,8 +77,6 @@ def parse(trace_state: TraceState | None) -> Ot:
 
 @lru_cache(256)
 def _parse_value(value: str) -> Ot:
-    if len(value) > _MAX_VALUE_CHARS:
-        return NOTHING
     threshold = given = None
     rest: list[str] = []
     for member in value.split(";"):
