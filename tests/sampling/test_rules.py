@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import re
 import subprocess
 import sys
@@ -12,7 +13,18 @@ import pytest
 
 from spanloom import sampling
 from spanloom.rulefile import RuleFileError
-from spanloom.sampling import HeadRules, SamplingRules, TailRule, TailRules, from_settings, load, loads
+from spanloom.sampling import (
+    HeadRules,
+    Sampler,
+    SamplingRules,
+    TailRule,
+    TailRules,
+    from_settings,
+    load,
+    loads,
+    policies,
+    summary,
+)
 from spanloom.sampling._rules import DEFAULT_TAIL, TailKind
 from tests._support.wheel import ROOT
 
@@ -119,6 +131,7 @@ def test_what_is_left_out_has_its_default():
             "attributes.a[0]: nothing is not",
         ),
         ("version: 1\nhead: {rules: [{match: {attributes: {a: []}}, ratio: 1}]}", "attributes.a: is an empty list"),
+        ("version: 1\nhead: {rules: [{match: {model: ['[z-a]']}, ratio: 1}]}", "match.model: '[z-a]' is no glob: bad"),
         ("version: 1\ntail: {max_age: 5}", "2: tail.max_age: 5 is not a duration"),
         ("version: 1\ntail: {max_traces: 0}", "2: tail.max_traces: 0 is not a whole number of 1 or more"),
         ("version: 1\ntail:\n  rules:\n    - {name: a}", "4: tail.rules[0]: has no condition; there are error"),
@@ -237,3 +250,29 @@ def test_the_count_of_the_page_is_right():
     for text, share in re.findall(r"^\| `(\w+)` \| \S+(?: %)? \| (\d+) \|$", PAGE, re.MULTILINE):
         assert count(f"a=1,ot=rv:0123456789abcd;th:{text}") == pytest.approx(int(share), rel=0.0002)
     assert math.isnan(count("a=1")) and math.isnan(count("ot=x:y")) and math.isnan(count(""))
+
+
+ODD = (
+    "", "null", "true", "-1", "0", "[]", "{}", ".inf", ".nan", "x", "'*'", "'['", "'[z-a]'", "'[!'", "2024-01-01", "&a",
+    "*a", "!!binary x", "\t", ":", "- ", "9" * 30, "~", "[[1]]", "{a: {b: c}}",
+)  # fmt: skip
+
+
+def test_whatever_a_file_says_is_read_or_refused():
+    """Two hundred changes to the page's file, some of them still rules: nothing but ``RuleFileError`` is raised."""
+    (text,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    tokens = re.findall(r"\w+|\s+|[^\w\s]", text)
+    numbers = random.Random(5)
+    read = 0
+    for _ in range(200):
+        changed = list(tokens)
+        for _ in range(numbers.choice((1, 1, 3))):
+            changed[numbers.randrange(len(changed))] = numbers.choice(ODD)
+        try:
+            rules = loads("".join(changed))
+        except RuleFileError as error:
+            assert str(error).startswith("sampling.yaml:")
+        else:
+            read += 1
+            assert Sampler(rules).get_description() and policies(rules) and summary(rules)
+    assert 20 < read < 180
