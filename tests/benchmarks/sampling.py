@@ -93,6 +93,11 @@ def head() -> dict[str, Case]:
     }
 
 
+def cases() -> dict[str, Case]:
+    """All of them, in one table."""
+    return {**head()}
+
+
 def block(once: Once, calls: int) -> float:
     """Thread CPU microseconds a call."""
     begin = time.thread_time_ns()
@@ -101,11 +106,11 @@ def block(once: Once, calls: int) -> float:
     return (time.thread_time_ns() - begin) / 1000 / calls
 
 
-def measure(cases: dict[str, Case], blocks: int = BLOCKS, calls: int = CALLS) -> dict[str, tuple[float, float]]:
+def measure(table: dict[str, Case], blocks: int = BLOCKS, calls: int = CALLS) -> dict[str, tuple[float, float]]:
     """Microseconds of ours and of stock, by case; minima over interleaved blocks."""
-    best = {name: (float("inf"), float("inf")) for name in cases}
+    best = {name: (float("inf"), float("inf")) for name in table}
     for _ in range(blocks):
-        for name, case in cases.items():
+        for name, case in table.items():
             mine, theirs = best[name]
             best[name] = min(mine, block(case.ours, calls)), min(theirs, block(case.stock, calls))
     return best
@@ -113,9 +118,9 @@ def measure(cases: dict[str, Case], blocks: int = BLOCKS, calls: int = CALLS) ->
 
 def main() -> None:
     """Measure and print."""
-    cases = {**head()}
-    for name, (mine, theirs) in measure(cases).items():
-        bar = cases[name].bar
+    table = cases()
+    for name, (mine, theirs) in measure(table).items():
+        bar = table[name].bar
         times = mine / theirs
         verdict = "" if bar is None else f"bar {bar} {'PASS' if times <= bar else 'MISS'}"
         print(f"{name:<36}{mine:7.2f} µs, stock {theirs:7.2f} µs, {times:5.2f} times  {verdict}")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.benchmarks import __main__ as command
-from tests.benchmarks import hooks, tools
+from tests.benchmarks import hooks, sampling, tools
 from tests.benchmarks._bars import BARS, CPU, MEMORY, MODULES, NEVER, PER_CHUNK, USES, WALL
 from tests.benchmarks._contenders import CONTENDERS
 from tests.benchmarks._run import Result, WorkerProcess, check_spans
@@ -260,3 +260,15 @@ def test_tools_are_measured(capsys: pytest.CaptureFixture[str], monkeypatch: pyt
     assert [line.rpartition(" ")[2] for line in lines[2:]] == ["PASS", "PASS", "MISS"]
     monkeypatch.undo()
     assert set(tools.measure(blocks=1, calls=5)) == {*bare, *tools.BARS}
+
+
+def test_sampling_is_measured(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each case has a line; those with a bar say whether it is met."""
+    cases = sampling.cases()
+    assert set(sampling.measure(cases, blocks=1, calls=5)) == set(cases)
+    monkeypatch.setattr(sampling, "measure", lambda cases: dict.fromkeys(cases, (1.0, 0.9)))
+    sampling.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(cases)
+    barred = sum(case.bar is not None for case in cases.values())
+    assert sum(line.endswith("MISS") for line in lines) == barred >= 5

@@ -74,7 +74,9 @@ def test_an_unknown_command(run: Run) -> None:
     """One line with the ones there are."""
     shown = run("shwo")
     assert shown.code == 2 and shown.out == ""
-    assert shown.err == "spanloom: no command 'shwo'; there are collector-config, show (see spanloom --help)\n"
+    assert (
+        shown.err == "spanloom: no command 'shwo'; there are collector-config, sampling, show (see spanloom --help)\n"
+    )
 
 
 def test_an_unknown_option(run: Run) -> None:

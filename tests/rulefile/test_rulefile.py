@@ -156,3 +156,20 @@ def test_files_that_cannot_be_read(tmp_path, monkeypatch):
 def test_json_is_read_as_well():
     """A JSON file is a rule file."""
     assert read_text('{"name": "a", "rows": [{"kind": 1}]}', "f.json").text("name") == "a"
+
+
+def test_what_stands_in_a_section():
+    """Names in their order, what is a mapping or empty, and plain values of any type."""
+    top = read_text("b: 1\na: {x: [1, t, true]}\nc: []\nd: {}\ne: [null, [1]]", "f.yaml")
+    assert top.names() == ("b", "a", "c", "d", "e")
+    assert [name for name in top.names() if top.is_mapping(name)] == ["a", "d"]
+    assert [name for name in ("c", "d", "b", "z") if top.is_empty(name)] == ["c", "d"]
+    below = top.section("a")
+    assert below is not None and below.values("x") == (1, "t", True)
+    assert (top.values("b"), top.values("z"), top.values("e")) == ((1,), (), ())
+    with pytest.raises(RuleFileError) as raised:
+        top.check()
+    assert str(raised.value).splitlines() == [
+        "f.yaml:5: e[0]: nothing is not a text, a number, true or false",
+        "f.yaml:5: e[1]: a list is not a text, a number, true or false",
+    ]

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from spanloom.sampling._match import Condition, Matcher, regex_of
+from spanloom.sampling._match import Condition, Matcher, escaped, regex_of
 from spanloom.sampling._rules import SamplingRules, TailKind, TailRule, TailRules
 from spanloom.semconv import GenAI, HTTPServer, Operation, Spanloom
 
@@ -120,7 +120,7 @@ def _long(rule: TailRule) -> tuple[str, Policy]:
 
 def _cut(rule: TailRule) -> tuple[str, Policy]:
     """The attribute is a list: its text has the reasons in quotes."""
-    reasons = "|".join(regex_of(one)[1:-1] for one in sorted(rule.values))
+    reasons = "|".join(map(escaped, sorted(rule.values)))
     edge = f"[^{_EVERY_CHARACTER_OF_A_NAME}]"
     pattern = f"(^|{edge})({reasons})({edge}|$)"
     return _ottl(f"IsMatch(String({_attribute(GenAI.RESPONSE_FINISH_REASONS)}), {_quoted(pattern)})")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, get_args
 
 from spanloom import semconv
 from spanloom.rulefile import RuleFileError, Section, read, read_text
-from spanloom.sampling._match import FIELDS, KINDS, SPAN, Condition, Matcher, condition
+from spanloom.sampling._match import FIELDS, KINDS, SPAN, Condition, Matcher, Plain, condition, glob_mistake
 from spanloom.sampling._rules import LEAVES, HeadRule, HeadRules, SamplingRules, TailKind, TailRule, TailRules
 from spanloom.sampling._trace_state import MIN_RATIO
 
@@ -131,9 +131,20 @@ def _matcher(section: Section) -> Matcher:
 
 
 def _condition(section: Section, name: str, keys: tuple[str, ...]) -> Condition:
-    values = section.texts(name)
+    return condition(name, keys, _fitting(section, name, section.texts(name)))
+
+
+def _fitting(section: Section, name: str, values: Sequence[Plain]) -> list[Plain]:
+    """Those that mean something."""
     _refuse_empty(section, name)
-    return condition(name, keys, values)
+    found: list[Plain] = []
+    for value in values:
+        mistake = glob_mistake(value) if isinstance(value, str) else ""
+        if mistake:
+            section.fail(name, f"{value!r} is no glob: {mistake}")
+        else:
+            found.append(value)
+    return found
 
 
 def _refuse_empty(section: Section, name: str) -> None:
@@ -143,9 +154,7 @@ def _refuse_empty(section: Section, name: str) -> None:
 
 def _attribute(section: Section, name: str) -> Condition:
     if not section.is_mapping(name):
-        values = section.values(name)
-        _refuse_empty(section, name)
-        return condition(name, (name,), values)
+        return condition(name, (name,), _fitting(section, name, section.values(name)))
     bounds = section.section(name)
     assert bounds is not None
     low, high = (bounds.number(one, low=float("-inf")) for one in ("min", "max"))

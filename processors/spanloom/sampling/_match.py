@@ -27,6 +27,7 @@ KINDS: Final = {kind.name.lower(): kind for kind in SpanKind}
 
 _SPECIAL: Final = frozenset("\\.+*?()|[]{}^$")
 _GLOB: Final = re.compile(r"\[(!?)([^\[\]]+)\]|([*?])")
+_IN_SET: Final = re.compile(r"([\\^&~|])")
 
 Plain = str | bool | int | float
 
@@ -36,26 +37,36 @@ def is_glob(text: str) -> bool:
     return _GLOB.search(text) is not None
 
 
+def glob_mistake(text: str) -> str:
+    """What is wrong with a glob; empty where nothing is."""
+    try:
+        re.compile(regex_of(text))
+    except re.error as error:
+        return str(error)
+    return ""
+
+
 def regex_of(text: str) -> str:
     """A text or a glob as a regular expression of the whole value, in what Python and the Collector's RE2 share."""
     parts: list[str] = []
     at = 0
     for found in _GLOB.finditer(text):
-        parts.append(_escaped(text[at : found.start()]))
+        parts.append(escaped(text[at : found.start()]))
         parts.append(_wildcard(found))
         at = found.end()
-    return f"^{''.join(parts)}{_escaped(text[at:])}$"
+    return f"^{''.join(parts)}{escaped(text[at:])}$"
 
 
 def _wildcard(found: re.Match[str]) -> str:
     if found[3]:
         return ".*" if found[3] == "*" else "."
-    inside = found[2].replace("\\", "\\\\").replace("^", "\\^")
+    # Only ``-`` between two characters means something there; Python warns of what other engines take for sets of sets.
+    inside = _IN_SET.sub(r"\\\1", found[2]).replace("--", r"\-\-")
     return f"[{'^' if found[1] else ''}{inside}]"
 
 
-def _escaped(text: str) -> str:
-    """Not ``re.escape``: it escapes blanks, which RE2 refuses."""
+def escaped(text: str) -> str:
+    """A text that means itself in an expression. Not ``re.escape``: it escapes blanks, which RE2 refuses."""
     return "".join(f"\\{one}" if one in _SPECIAL else one for one in text)
 
 

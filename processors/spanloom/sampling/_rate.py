@@ -48,9 +48,8 @@ class AdaptiveRate:
         # Of the window: traces that begin here (as if all were kept at the ratio or above), those of them that are
         # kept, entries by remote parents, and kept spans.
         self._asked = self._roots = self._entries = self._spans = 0.0
-        # The same per second, on average; and, for the size of a trace, over a longer time.
-        self._average = (0.0, 0.0)
-        self._kept = (0.0, 0.0)
+        # The same per second, on average: what is asked, entries; and over a longer time kept traces and their spans.
+        self._average = self._others = self._kept = self._sizes = 0.0
         self._spans_per_trace = 1.0
         self._halve_at = spans_per_second
         self._set(1.0)
@@ -95,22 +94,26 @@ class AdaptiveRate:
     def _turn(self, now: int) -> None:
         """The next window, after one or after many in which nothing began."""
         seconds = (now - self._began) / 1e9
-        asked, entries = self._asked / seconds, self._entries / seconds
         self._windows += 1
-        self._average = _mixed(self._average, (asked, entries), seconds, max(NEWEST, 1 / self._windows))
-        kept = ((self._roots + self._entries) / seconds, self._spans / seconds)
-        self._kept = _mixed(self._kept, kept, seconds, max(NEWEST_OF_SIZE, 1 / self._windows))
+        # Whatever was asked was asked in the first second: the next trace after it brings us here.
+        asked = self._asked if seconds < 2 else 0.0
+        newest = max(NEWEST, 1 / self._windows)
+        self._average = _mixed(_mixed(self._average, self._asked, 1.0, newest), 0.0, seconds - 1, newest)
+        self._others = _mixed(self._others, self._entries / seconds, seconds, newest)
+        newest = max(NEWEST_OF_SIZE, 1 / self._windows)
+        self._kept = _mixed(self._kept, (self._roots + self._entries) / seconds, seconds, newest)
+        self._sizes = _mixed(self._sizes, self._spans / seconds, seconds, newest)
         self._began = now
         self._asked = self._roots = self._entries = self._spans = 0.0
         self._aim(asked, seconds)
 
-    def _aim(self, newest: float, seconds: float) -> None:
+    def _aim(self, asked: float, seconds: float) -> None:
         """The ratio that fits the averages, as near to it as it may go at once."""
-        traces, spans = self._kept
-        each = self._spans_per_trace = max(spans / traces, 1.0) if traces > 1e-9 else self._spans_per_trace
-        asked, entries = self._average
-        self._halve_at = max(self._limit - entries * each, self._limit * LEAST_SHARE)
-        demand = min(asked, MAX_DROP * newest + FEW) * each
+        if self._kept > 1e-9:
+            self._spans_per_trace = max(self._sizes / self._kept, 1.0)
+        each = self._spans_per_trace
+        self._halve_at = max(self._limit - self._others * each, self._limit * LEAST_SHARE)
+        demand = min(self._average, MAX_DROP * asked + FEW) * each
         wanted = self._halve_at / demand if demand > self._halve_at else 1.0
         self._set(min(wanted, self._ratio * MAX_GROWTH ** min(seconds, 64.0)))
 
@@ -119,7 +122,6 @@ class AdaptiveRate:
         self._threshold = threshold_of(self._ratio)
 
 
-def _mixed(old: tuple[float, float], new: tuple[float, float], seconds: float, newest: float) -> tuple[float, float]:
-    """Averages, one window or several later."""
-    weight = 1 - (1 - newest) ** seconds
-    return old[0] + weight * (new[0] - old[0]), old[1] + weight * (new[1] - old[1])
+def _mixed(average: float, new: float, seconds: float, newest: float) -> float:
+    """An average, so many windows later."""
+    return average + (1 - (1 - newest) ** seconds) * (new - average)

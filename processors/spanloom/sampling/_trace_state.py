@@ -20,7 +20,8 @@ NEVER: Final = 1 << BITS
 RANDOM_MASK: Final = NEVER - 1
 MIN_RATIO: Final = 2.0**-BITS
 # Hex digits of a threshold, beyond those that are all f (small ratios) or all 0 (ratios near one). The specification's
-# default: a kept ratio is off by 0.013 % of itself at most, and the header stays short.
+# default: a kept ratio (above 1e-12) is off by 0.013 % of itself at most, and the header stays
+# short.
 PRECISION: Final = 4
 
 _KEY: Final = "ot"
@@ -76,8 +77,6 @@ def parse(trace_state: TraceState | None) -> Ot:
 
 @lru_cache(256)
 def _parse_value(value: str) -> Ot:
-    if len(value) > _MAX_VALUE_CHARS:
-        return NOTHING
     threshold = given = None
     rest: list[str] = []
     for member in value.split(";"):

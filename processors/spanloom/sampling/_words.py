@@ -56,7 +56,7 @@ def _time(seconds: float) -> str:
 
 def _reason(rule: TailRule) -> str:
     if rule.kind == "match":
-        return f"a span has {words(rule.matcher or Matcher())}"
+        return f"a span's {words(rule.matcher or Matcher())}"
     bound = rule.threshold or 0.0
     return _REASONS[rule.kind].format(
         bound=bound,
