@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from spanloom.genai import hooks
 from spanloom.sampling._trace_state import parse, randomness
-from spanloom.sampling._verdict import DROPPED, SKELETON, Judge, Verdict, size_of
+from spanloom.sampling._verdict import DROPPED, SKELETON, UNDECIDED, Judge, Verdict, size_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -223,18 +223,19 @@ class TailSampler:
                 return
             trace.is_closing = True
             spans, trace.spans = trace.spans, []
-        # A fault drops the trace: what it holds was looked at by nobody.
-        verdict, attributes = hooks.attempted("sampling.decide", (DROPPED, []), self._judged, trace, spans)
+        judged = hooks.attempted("sampling.decide", None, self._judged, trace, spans)
+        # A fault costs the sampling, not the spans.
+        verdict, attributes = judged or (Verdict(True, UNDECIDED), list(map(self._prepare, spans)))
         with self._lock:
             self._close(trace, verdict, early)
             # They came while the rules were asked.
             rest, trace.spans = trace.spans, []
         if self._rules.skeleton:
-            for span, rows in zip(spans, attributes, strict=False):
+            for span, rows in zip(spans, attributes, strict=True):
                 self._emit_one(span, rows, verdict)
         elif verdict.keep:
             emit = self._emit
-            for span, rows in zip(spans, attributes, strict=False):
+            for span, rows in zip(spans, attributes, strict=True):
                 emit(span, rows, verdict, False)
         for span in rest:
             self._late(span)

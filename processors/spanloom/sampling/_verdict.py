@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 BASELINE: Final = "baseline"
 SKELETON: Final = "skeleton"
+# The rules could not be asked.
+UNDECIDED: Final = "undecided"
 # Operations with a usage of their own; agents and workflows carry the sum of what is below them.
 _INFERENCE: Final = frozenset(
     {Operation.CHAT, Operation.TEXT_COMPLETION, Operation.GENERATE_CONTENT, Operation.EMBEDDINGS}
