@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from spanloom.cost._finisher import CURRENCY, OPERATIONS, SOURCE, judged
 from spanloom.semconv import GenAI, OlderGenAI, OpenAI, Spanloom
-
-# Whoever wrote one of these has judged already.
-_JUDGED: Final = (Spanloom.COST_STATUS, Spanloom.COST_AMOUNT)
 
 
 def cost_attributes(attributes: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -17,33 +14,47 @@ def cost_attributes(attributes: Mapping[str, Any]) -> dict[str, Any] | None:
 
     ``None`` for what is no inference (agents and workflows carry the usage of those below them) or has a cost already.
     """
-    if attributes.get(GenAI.OPERATION_NAME) not in OPERATIONS or any(name in attributes for name in _JUDGED):
+    get = attributes.get
+    if get(GenAI.OPERATION_NAME) not in OPERATIONS or Spanloom.COST_STATUS in attributes:
         return None
-    response_model, request_model = attributes.get(GenAI.RESPONSE_MODEL), attributes.get(GenAI.REQUEST_MODEL)
+    # The provider's own amount, or somebody else's.
+    if Spanloom.COST_AMOUNT in attributes:
+        return None
+    request_model = _text(get(GenAI.REQUEST_MODEL))
     status, usd = judged(
-        _text(attributes.get(GenAI.PROVIDER_NAME) or attributes.get(OlderGenAI.SYSTEM)),
-        _text(response_model or request_model),
-        _text(request_model),
-        _text(attributes.get(OpenAI.RESPONSE_SERVICE_TIER)),
-        SpanUsage(attributes),
+        _text(get(GenAI.PROVIDER_NAME)) or _text(get(OlderGenAI.SYSTEM)),
+        _text(get(GenAI.RESPONSE_MODEL)) or request_model,
+        request_model,
+        _text(get(OpenAI.RESPONSE_SERVICE_TIER)),
+        SpanUsage(get),
     )
-    added: dict[str, Any] = {Spanloom.COST_STATUS: status}
-    if usd is not None:
-        added[Spanloom.COST_AMOUNT] = usd
-        added[Spanloom.COST_CURRENCY] = CURRENCY
-        added[Spanloom.COST_SOURCE] = SOURCE
-    return added
+    if usd is None:
+        return {Spanloom.COST_STATUS: status}
+    return {
+        Spanloom.COST_STATUS: status,
+        Spanloom.COST_AMOUNT: usd,
+        Spanloom.COST_CURRENCY: CURRENCY,
+        Spanloom.COST_SOURCE: SOURCE,
+    }
 
 
 class SpanUsage:
     """A span's token counts, as ``spanloom.genai.hooks.UsageView`` has them."""
 
-    def __init__(self, attributes: Mapping[str, Any]) -> None:
-        self.input_tokens: int | None = attributes.get(GenAI.USAGE_INPUT_TOKENS)
-        self.output_tokens: int | None = attributes.get(GenAI.USAGE_OUTPUT_TOKENS)
-        self.cache_read_input_tokens: int | None = attributes.get(GenAI.USAGE_CACHE_READ_INPUT_TOKENS)
-        self.cache_write_input_tokens: int | None = attributes.get(GenAI.USAGE_CACHE_WRITE_INPUT_TOKENS)
-        self.reasoning_output_tokens: int | None = attributes.get(GenAI.USAGE_REASONING_OUTPUT_TOKENS)
+    __slots__ = (
+        "cache_read_input_tokens",
+        "cache_write_input_tokens",
+        "input_tokens",
+        "output_tokens",
+        "reasoning_output_tokens",
+    )
+
+    def __init__(self, get: Callable[[str], Any]) -> None:
+        self.input_tokens: int | None = get(GenAI.USAGE_INPUT_TOKENS)
+        self.output_tokens: int | None = get(GenAI.USAGE_OUTPUT_TOKENS)
+        self.cache_read_input_tokens: int | None = get(GenAI.USAGE_CACHE_READ_INPUT_TOKENS)
+        self.cache_write_input_tokens: int | None = get(GenAI.USAGE_CACHE_WRITE_INPUT_TOKENS)
+        self.reasoning_output_tokens: int | None = get(GenAI.USAGE_REASONING_OUTPUT_TOKENS)
 
 
 def _text(value: object) -> str | None:

@@ -67,7 +67,7 @@ class SpanloomProcessor(SpanProcessor):
         rules = sampling if sampling is not None else sampling_from_settings()
         self._tail = TailSampler(rules.tail, self._prepared, self._emit) if rules.tail is not None else None
         self._thresholds = Thresholds()
-        self._enrichers = (*enrichers, _cost_of)
+        self._enrichers = (*enrichers, cost_attributes)
         self._writes_at_end = _probe.can_write_at_end()
         self._counters = Counters(self._tail, self._finisher, self._redactor)
         for processor in behind:
@@ -137,9 +137,10 @@ class SpanloomProcessor(SpanProcessor):
             self._tail.started(span)
 
     def _write(self, span: Span) -> None:
-        added = self._added(plain_attributes(span))
-        if added:
-            span.set_attributes(added)
+        had = plain_attributes(span)
+        attributes = had.copy()
+        if self._complete(attributes):
+            span.set_attributes({name: value for name, value in attributes.items() if name not in had})
 
     def _end(self, span: ReadableSpan) -> None:
         context = span.context
@@ -153,25 +154,21 @@ class SpanloomProcessor(SpanProcessor):
     def _prepared(self, span: ReadableSpan) -> dict[str, Any]:
         """All attributes of an ended span, for the tail sampler."""
         attributes = plain_attributes(span)
-        if GenAI.OPERATION_NAME in attributes:
-            self._complete(attributes)
+        self._complete(attributes)
         return attributes
 
     def _complete(self, attributes: dict[str, Any]) -> bool:
         """Add what is missing; True where something was. Only model calls of other recorders lack anything."""
-        missing = GenAI.OPERATION_NAME in attributes and Spanloom.COST_STATUS not in attributes
-        return missing and self._added(attributes) is not None
-
-    def _added(self, attributes: dict[str, Any]) -> dict[str, Any] | None:
-        """What the enrichers add, each of which sees what those before it have added."""
-        found: dict[str, Any] = {}
+        if GenAI.OPERATION_NAME not in attributes or Spanloom.COST_STATUS in attributes:
+            return False
+        changed = False
         for enrich in self._enrichers:
-            with hooks.guard("pipeline.enrich"):
-                added = enrich(attributes)
-                if added:
-                    found.update(added)
-                    attributes.update(added)
-        return found or None
+            # Each sees what those before it have added.
+            added = hooks.attempted("pipeline.enrich", None, enrich, attributes)
+            if added:
+                attributes.update(added)
+                changed = True
+        return changed
 
     def _emit(self, span: ReadableSpan, attributes: dict[str, Any], verdict: Verdict, is_skeleton: bool) -> None:
         """The tail sampler keeps a span."""
@@ -184,7 +181,3 @@ class SpanloomProcessor(SpanProcessor):
     def _hand_on(self, span: ReadableSpan) -> None:
         for processor in self._behind:
             hooks.attempt("pipeline.behind", processor.on_end, span)
-
-
-def _cost_of(attributes: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    return cost_attributes(attributes)
