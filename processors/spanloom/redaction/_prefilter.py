@@ -34,7 +34,9 @@ _LOWER_JSON: Final = _LOWER.replace(b",", b"=")
 _BETWEEN: Final = b" \"'`\\\t>0123456789"
 # The last letters of names that may be a secret's. Looked at where an equals sign stands: there are few of them.
 _NAMED: Final = re.compile(
-    b"=(?:(?<=pwd=)|(?<=sig=)|(?<=key=)|(?<=keys=)|(?<=(?:word|pass|auth)=)|(?<=(?:token|okens|ecret|crets|creds|asswd)=)"
+    # One look at three letters says no to nearly all of them.
+    b"=(?<=(?:ord|ass|uth|ken|ens|ret|ets|eds|swd|ase|ode|rer|kie|der|ion|ure|ial|als|pwd|sig|key|eys)=)"
+    b"(?:(?<=pwd=)|(?<=sig=)|(?<=key=)|(?<=keys=)|(?<=(?:word|pass|auth)=)|(?<=(?:token|okens|ecret|crets|creds|asswd)=)"
     b"|(?<=(?:phrase|sscode|bearer|cookie|header|zation|nature|ential|ntials)=))"
 )
 # Escaped ASCII in JSON text: what is hidden so is looked at decoded.
@@ -68,7 +70,7 @@ _ODD_BLANKS: Final = ("\\u00a0", "\\u00A0", "\\u00ad", "\\u200", "\\u201", "\\u2
 
 
 def long_runs(text: str, encoded: bytes) -> str | None:
-    """The long words of a text, one a line; ``None`` where there is none."""
+    """The long words of a text, each after a line break; ``None`` where there is none."""
     words = encoded.translate(_WORDS)
     at = words.find(_LONG_RUN)
     if at < 0:
@@ -80,7 +82,7 @@ def long_runs(text: str, encoded: bytes) -> str | None:
         # What stands before may belong to it: ``SG.``, or a backslash.
         runs.append(text[max(at - 6, 0) : end])
         at = words.find(_LONG_RUN, end)
-    return "\n".join(runs)
+    return "\n".join(("", *runs))
 
 
 def has_named(encoded: bytes, is_json: bool) -> bool:

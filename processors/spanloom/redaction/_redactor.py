@@ -12,17 +12,17 @@ from spanloom.genai.hooks import guard
 from spanloom.redaction import _json
 from spanloom.redaction._hit import MARKER, Action, Hit, merged
 from spanloom.redaction._keys import DROP, SCAN, Keys
-from spanloom.redaction._named import secret_name
+from spanloom.redaction._named import NAMED, secret_name
 from spanloom.redaction._rules import KINDS, Own, Scan, look
 
 FAILED: Final = "[redaction failed]"
-NAMED: Final = "named_secret"
 # Longer texts that may hold something are replaced whole: the work on one value is bounded, and nothing slips through.
 MAX_TEXT: Final = 4 << 20
 # JSON in JSON in JSON; deeper ones are read as plain text.
 MAX_JSON: Final = 8
 MAX_DEPTH: Final = 64
-_PLACE: Final = "redaction"
+# It has no state of its own, so one serves all.
+_GUARD: Final = guard("redaction")
 
 
 class Redactor:
@@ -64,7 +64,7 @@ class Redactor:
 
     def text(self, value: str) -> str:
         """The text without what the rules find; the same object where that is nothing."""
-        with guard(_PLACE):
+        with _GUARD:
             return self._text(value)
         return FAILED
 
@@ -73,13 +73,13 @@ class Redactor:
 
         Where even reading them fails the dict is empty.
         """
-        with guard(_PLACE):
+        with _GUARD:
             return self._attributes(attributes)
         return {}
 
     def body(self, value: Any) -> Any:
         """A text, bytes, or lists, tuples and mappings of such; the same object where nothing is found."""
-        with guard(_PLACE):
+        with _GUARD:
             return self._any(value, ())
         return FAILED
 
@@ -103,7 +103,7 @@ class Redactor:
 
     def _attribute(self, decision: Any, value: Any) -> Any:
         result: Any = FAILED
-        with guard(_PLACE):
+        with _GUARD:
             if decision is SCAN:
                 result = self._any(value, ())
             elif decision.action == "drop":
@@ -118,7 +118,9 @@ class Redactor:
         if value is None or isinstance(value, bool):
             return value
         if isinstance(value, (list, tuple)):
-            return _like(cast("Sequence[Any]", value), [self._whole(one, rule, action) for one in cast("Any", value)])
+            return _like(
+                cast("Sequence[Any]", value), [self._whole(one, rule, action) for one in cast("Sequence[Any]", value)]
+            )
         text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
         if not text or MARKER.fullmatch(text):
             return value
@@ -132,7 +134,7 @@ class Redactor:
         if isinstance(value, (bytes, bytearray)):
             return self._bytes(value)
         if not isinstance(value, (Mapping, list, tuple)):
-            return cast("Any", value)
+            return value
         if id(cast("Any", value)) in around or len(around) >= MAX_DEPTH:
             return FAILED
         within = (*around, id(cast("Any", value)))

@@ -33,7 +33,9 @@ MAILS: Final = 32
 DIGITS: Final = 64
 IBANS: Final = 128
 ADDRESSES: Final = 256
-OWN: Final = 512
+WEBHOOKS: Final = 512
+OPTIONS: Final = 1024
+OWN: Final = 2048
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9 _.:@#=+*-]*")
 
@@ -103,12 +105,15 @@ def _secrets(text: str, encoded: bytes) -> int:
     found = 0
     if len(encoded) >= _prefilter.LONG:
         runs = _prefilter.long_runs(text, encoded)
-        if runs is not None and _tokens.may_have_token(runs):
-            found = TOKENS
+        if runs is not None:
+            found = TOKENS if _tokens.may_have_token(runs) else 0
+            found |= WEBHOOKS if "hooks" in text else 0
         if "PRIVATE KEY" in text:
             found |= KEYS
-        if _named.may_have_scheme(text):
+        if "earer " in text or "asic " in text or "EARER " in text:
             found |= SCHEMES
+        if " --" in text and _named.may_have_option(text):
+            found |= OPTIONS
     is_json = text[:1] in {"{", "["}
     if ("=" in text or ":" in text or is_json) and _prefilter.has_named(encoded, is_json):
         found |= NAMED
@@ -120,10 +125,11 @@ def _secrets(text: str, encoded: bytes) -> int:
 _BITS: Final[tuple[tuple[int, Finder], ...]] = (
     (KEYS, _tokens.private_keys),
     (TOKENS, _tokens.tokens),
-    (TOKENS, _named.webhooks),
+    (WEBHOOKS, _named.webhooks),
     (LOGINS, _named.logins),
-    (SCHEMES, _named.schemes),
     (NAMED, _named.named_values),
+    (SCHEMES, _named.schemes),
+    (OPTIONS, _named.options),
 )
 _PII_BITS: Final = {"email": MAILS, "card": DIGITS, "iban": IBANS, "ssn": DIGITS, "phone": DIGITS, "ip": ADDRESSES}
 
