@@ -55,15 +55,21 @@ _ABOUT: Final = re.compile(
 @lru_cache(maxsize=2048)
 def secret_name(name: str) -> bool:
     """Whether a key, header or variable of this name holds a secret."""
-    if len(name) > MAX_NAME or _ABOUT.fullmatch(name):
+    if len(name) > MAX_NAME or "[" in name or _ABOUT.fullmatch(name):
         return False
     return is_secret_name(name) or name.lower().endswith(("password", "passwd", "passphrase"))
+
+
+def secret_header(name: str) -> bool:
+    """The same for the first of a pair, which may be any text."""
+    return _HEADER.fullmatch(name) is not None and secret_name(name)
 
 
 _SIGNATURES: Final = re.compile(r"(?:x-(?:amz|goog)-)?(?:sig|signature)|key|code", re.IGNORECASE)
 _LONG_ENOUGH: Final = 16
 # Longer ones are no names.
 MAX_NAME: Final = 256
+_HEADER: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 
 
 def named_values(text: str) -> Iterator[Hit]:

@@ -59,11 +59,25 @@ _DOTTED: Final = re.compile(rb"0\.00?0?\.0")
 _COLONS: Final = re.compile(rb":[0A]{0,4}:[0A]{0,4}[:0A]")
 
 
+def is_hiding(text: str, blanks: bool) -> bool:
+    """Whether ASCII, or with ``blanks`` one that stands between digits, is spelt as an escape of JSON."""
+    return "\\u" in text and (_ESCAPED.search(text) is not None or (blanks and any(one in text for one in _ODD_BLANKS)))
+
+
 def unescaped(text: str) -> str:
-    r"""The text with its ``\uXXXX`` decoded, where ASCII or an odd blank may be hidden so; to look at only."""
-    if "\\u" not in text or (_ESCAPED.search(text) is None and not any(one in text for one in _ODD_BLANKS)):
-        return text
+    r"""The text with its ``\uXXXX`` decoded."""
     return _UNICODE.sub(lambda match: chr(int(match[1], 16)), text)
+
+
+def places(text: str) -> list[int]:
+    """Where each character of ``unescaped(text)`` stands in the text, and the end."""
+    found: list[int] = []
+    at = 0
+    for match in _UNICODE.finditer(text):
+        found += range(at, match.start() + 1)
+        at = match.end()
+    found += range(at, len(text) + 1)
+    return found
 
 
 _ODD_BLANKS: Final = ("\\u00a0", "\\u00A0", "\\u00ad", "\\u200", "\\u201", "\\u202")

@@ -12,7 +12,7 @@ from spanloom.genai.hooks import guard
 from spanloom.redaction import _json
 from spanloom.redaction._hit import MARKER, Action, Hit, merged
 from spanloom.redaction._keys import DROP, SCAN, Keys
-from spanloom.redaction._named import NAMED, secret_name
+from spanloom.redaction._named import NAMED, secret_header, secret_name
 from spanloom.redaction._rules import KINDS, Own, Scan, look
 
 FAILED: Final = "[redaction failed]"
@@ -149,7 +149,7 @@ class Redactor:
         if len(items) != 2:
             return None
         name = items[0].decode("latin-1") if isinstance(items[0], bytes) else items[0]
-        if not isinstance(name, str) or len(name) > 128 or " " in name or not secret_name(name):
+        if not isinstance(name, str) or not secret_header(name):
             return None
         return [items[0], self._whole(items[1], NAMED, self._action)] if isinstance(items[1], (str, bytes)) else None
 
@@ -196,7 +196,7 @@ class Redactor:
             self._count("too_long")
             return self._mark("too_long", "replace", "")
         if depth < MAX_JSON and _json.is_json(value):
-            rules = _json.Rules(partial(self._text, depth=depth + 1), secret_name, self._secret)
+            rules = _json.Rules(partial(self._text, depth=depth + 1), secret_name, secret_header, self._secret)
             return _json.redacted(value, rules)
         hits = list(merged(look(self._scan, value, found)))
         return self._replaced(value, hits) if hits else value

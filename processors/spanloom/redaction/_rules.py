@@ -36,6 +36,8 @@ ADDRESSES: Final = 256
 WEBHOOKS: Final = 512
 OPTIONS: Final = 1024
 OWN: Final = 2048
+# Something is spelt as an escape of JSON: it is looked at decoded.
+HIDDEN: Final = 4096
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9 _.:@#=+*-]*")
 
@@ -76,10 +78,10 @@ class Scan:
 
     def suspect(self, text: str) -> int:
         """The bits of what the text may hold; 0 for most texts, in a microsecond or a few."""
-        if "\\" in text:
-            text = _prefilter.unescaped(text)
         encoded = text.encode("ascii", "replace")
         found = _secrets(text, encoded)
+        if "\\" in text and _prefilter.is_hiding(text, bool(self.pii)):
+            found |= HIDDEN
         if self.pii:
             found |= self._persons(text, encoded)
         if self.own and self._may_be_own(text):
@@ -136,6 +138,15 @@ _PII_BITS: Final = {"email": MAILS, "card": DIGITS, "iban": IBANS, "ssn": DIGITS
 
 def look(scan: Scan, text: str, found: int) -> Iterator[Hit]:
     """What the rules find; own ones first, then secrets, then what tells of persons."""
+    yield from _look(scan, text, found)
+    if found & HIDDEN:
+        # JSON that was cut off: what hides in escapes is found at its place.
+        plain, places = _prefilter.unescaped(text), _prefilter.places(text)
+        for start, end, rule in _look(scan, plain, scan.suspect(plain)):
+            yield Hit(places[start], places[end], rule)
+
+
+def _look(scan: Scan, text: str, found: int) -> Iterator[Hit]:
     if found & OWN:
         for rule in scan.own:
             yield from _own(rule, text)

@@ -85,7 +85,7 @@ _FORMS: Final = (
 
 def _beginning(prefix: str) -> str:
     """What must stand before a prefix that was just read."""
-    return rf"(?:(?<![A-Za-z0-9]{prefix})|(?<=\\[nrtbf]{prefix}))"
+    return rf"(?:(?<![A-Za-z0-9]{prefix})|(?<=\\[nrtbf]{prefix})|(?<=\\u{_HEX}{{4}}{prefix}))"
 
 
 def _expression(form: _Form) -> re.Pattern[str]:
@@ -105,11 +105,11 @@ _JWT_START: Final = "eyJ"
 _BOT: Final = re.compile(f":AA(?<=[0-9]{{8}}:AA){_W}{{32,36}}{_END}")
 # Not within a word, since "SK" and "eyJ" stand in every long base64. The letter may belong to an escape.
 _STARTS: Final = re.compile(
-    f"[^A-Za-z0-9][nrtbf]?(?:{'|'.join(re.escape(one) for one in (*_BY_PREFIX, _JWT_START))})|:AA"
+    f"[^A-Za-z0-9](?:[nrtbf]|u[0-9a-fA-F]{{4}})?(?:{'|'.join(re.escape(one) for one in (*_BY_PREFIX, _JWT_START))})|:AA"
 )
 # One part after the other, each begun only where a word begins: every character is looked at three times at most.
 _JWT: Final = re.compile(
-    r"eyJ(?:(?<![A-Za-z0-9_-]eyJ)|(?<=\\[nrtbf]eyJ))([A-Za-z0-9_-]{6,})\.[A-Za-z0-9_-]{6,}\.(?:[A-Za-z0-9_-]+)?"
+    r"eyJ(?:(?<![A-Za-z0-9_-]eyJ)|(?<=\\[nrtbf]eyJ)|(?<=\\u[0-9a-fA-F]{4}eyJ))([A-Za-z0-9_-]{6,})\.[A-Za-z0-9_-]{6,}\.(?:[A-Za-z0-9_-]+)?"
     r"(?:\.[A-Za-z0-9_-]+){0,2}"
 )
 
