@@ -24,7 +24,7 @@ _NAME: Final = re.compile(
 _LEFT: Final = re.compile(r"[A-Za-z0-9_.-]{0,64}")
 _OPEN: Final = re.compile(r"""\\*["'`]""")
 _BARE: Final = re.compile(r"""[^\s"'`<>,;&)\]}\\|]+""")
-_LINE: Final = re.compile(r"""[^\n\r"'`\\]+""")
+_COOKIES: Final = re.compile(r"""[^\s=;,"'`\\]{1,128}=[^\n\r"'`\\]*""")
 _CREDENTIAL: Final = re.compile(r"[A-Za-z0-9._~+/:-][A-Za-z0-9._~+/:=-]{5,}")
 _SCHEME: Final = re.compile(r"(?:bearer|basic|token|digest|apikey|negotiate)[ \t]+", re.IGNORECASE)
 
@@ -67,6 +67,7 @@ def secret_header(name: str) -> bool:
 
 _SIGNATURES: Final = re.compile(r"(?:x-(?:amz|goog)-)?(?:sig|signature)|key|code", re.IGNORECASE)
 _LONG_ENOUGH: Final = 16
+_LONG: Final = 256
 # Longer ones are no names.
 MAX_NAME: Final = 256
 _HEADER: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}")
@@ -107,8 +108,8 @@ def _value(text: str, match: re.Match[str], name: str) -> Hit | None:
     if opening is not None:
         return _quoted(text, opening)
     if name.lower().endswith("cookie"):
-        line = _LINE.match(text, at)
-        return Hit(*line.span(), NAMED) if line and "=" in line[0] else None
+        line = _COOKIES.match(text, at)
+        return Hit(*line.span(), NAMED) if line else None
     scheme = _SCHEME.match(text, at)
     if scheme is not None:
         bare = _CREDENTIAL.match(text, scheme.end())
@@ -148,6 +149,8 @@ def _is_escaped(text: str, at: int) -> bool:
 
 def _is_secret_value(value: str, match: re.Match[str], name: str) -> bool:
     """Whether a bare word is a secret. With a colon or blanks it may be prose or code: then it must look like one."""
+    if len(value) > _LONG:  # no word of prose, and every look at it would be a long one
+        return True
     if len(value) < 3 or _NO_VALUE.fullmatch(value) or _CODE.fullmatch(value) or name.lower().endswith(value.lower()):
         return False
     if _SIGNATURES.fullmatch(name):

@@ -41,7 +41,7 @@ _NAMED: Final = re.compile(
 )
 # Escaped ASCII in JSON text: what is hidden so is looked at decoded.
 _ESCAPED: Final = re.compile(r"\\u00[2-7]")
-_UNICODE: Final = re.compile(r"\\+u([0-9a-fA-F]{4})")
+_UNICODE: Final = re.compile(r"\\{1,4}u([0-9a-fA-F]{4})")
 
 _DIGITS: Final = bytes(ord("0") if 48 <= one < 58 else ord(" ") for one in range(256))
 _DIGIT_GAPS: Final = b" -().+/?\t"

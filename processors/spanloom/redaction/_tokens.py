@@ -145,7 +145,7 @@ def _is_header(part: str) -> bool:
 
 _PEM_BEGIN: Final = re.compile(r"-----BEGIN (?:[A-Z0-9]{1,20} ){0,3}PRIVATE KEY(?: BLOCK)?-----")
 _PEM_END: Final = re.compile(r"-----END [A-Z0-9 ]{0,60}-----")
-_PEM_BODY: Final = re.compile(r"(?:[A-Za-z0-9+/=\s]|\\+[nr])*")
+_PEM_BODY: Final = re.compile(r"(?:[A-Za-z0-9+/=\s]|\\{1,4}[nr])*")
 _PEM_BODY_MIN: Final = 40
 
 
