@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from spanloom.genai import _registry
 from spanloom.genai._context import current
-from spanloom.genai._guard import guard, report
+from spanloom.genai._guard import guard, guarded, report
 from spanloom.genai._roots import span_started
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ __all__ = [
     "close_completion_hook",
     "end_open_streams",
     "guard",
+    "guarded",
     "is_secret_name",
     "report",
     "span_started",

@@ -171,7 +171,7 @@ def _is_line(match: re.Match[str], value: str, name: str) -> bool:
     return name.islower() and not before.rpartition("\n")[2].strip(" \t-") and text[end : end + 1] in {"", "\n", "\r"}
 
 
-_BEARER: Final = re.compile(r"earer[ \t]+(?<=[Bb]earer )([A-Za-z0-9._~+/=-]{12,})|EARER ([A-Za-z0-9._~+/=-]{12,})")
+_BEARER: Final = re.compile(r"earer[ \t]+(?<=[Bb]earer )([A-Za-z0-9._~+/=-]{12,})")
 _BASIC: Final = re.compile(r"asic (?<=[Bb]asic )([A-Za-z0-9+/_-]{8,}={0,2})")
 _DASHED: Final = re.compile(
     r" --(?:pass(?:word|wd|phrase)?|(?:[a-z]{1,20}-)?(?:token|secret|api-key|password|access-key))[ \t]+"
@@ -182,9 +182,8 @@ _DASHED: Final = re.compile(
 def schemes(text: str) -> Iterator[Hit]:
     """``Bearer …`` and ``Basic …`` without the name of their header."""
     for match in _BEARER.finditer(text):
-        group = match.lastindex or 1
-        if any(map(str.isdigit, match[group])) or len(match[group]) >= 24:
-            yield Hit(*match.span(group), AUTHORIZATION)
+        if any(map(str.isdigit, match[1])) or len(match[1]) >= 24:
+            yield Hit(*match.span(1), AUTHORIZATION)
     for match in _BASIC.finditer(text):
         if _is_login(match[1]):
             yield Hit(*match.span(1), AUTHORIZATION)

@@ -12,7 +12,7 @@ from typing import Final
 _ALNUM: Final = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 # Keys and tokens have a run of this many characters of words and hyphens.
 LONG: Final = 18
-_LONG_RUN: Final = b"w" * LONG
+LONG_RUN: Final = b"w" * LONG
 
 
 def _table(**classes: bytes) -> bytes:
@@ -24,7 +24,7 @@ def _table(**classes: bytes) -> bytes:
     return bytes(found)
 
 
-_WORDS: Final = _table(w=_ALNUM + b"_-")
+WORDS: Final = _table(w=_ALNUM + b"_-")
 _LOWER: Final = bytes(
     ord("=") if one == ord(":") else ord(chr(one).lower()) if one < 128 else one for one in range(256)
 )
@@ -83,19 +83,16 @@ def places(text: str) -> list[int]:
 _ODD_BLANKS: Final = ("\\u00a0", "\\u00A0", "\\u00ad", "\\u200", "\\u201", "\\u202")
 
 
-def long_runs(text: str, encoded: bytes) -> str | None:
-    """The long words of a text, each after a line break; ``None`` where there is none."""
-    words = encoded.translate(_WORDS)
-    at = words.find(_LONG_RUN)
-    if at < 0:
-        return None
+def long_runs(text: str, words: bytes) -> str:
+    """The long words of a text, each after a line break. ``words``: the text with its characters as classes."""
+    at = words.find(LONG_RUN)
     runs: list[str] = []
     while at >= 0:
         end = words.find(b" ", at + LONG)
         end = len(words) if end < 0 else end
         # What stands before may belong to it: ``SG.``, or a backslash.
         runs.append(text[max(at - 6, 0) : end])
-        at = words.find(_LONG_RUN, end)
+        at = words.find(LONG_RUN, end)
     return "\n".join(("", *runs))
 
 

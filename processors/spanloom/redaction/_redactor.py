@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, cast
 
-from spanloom.genai.hooks import guard
+from spanloom.genai.hooks import guard, guarded
 from spanloom.redaction import _json
 from spanloom.redaction._hit import MARKER, Action, Hit, merged
 from spanloom.redaction._keys import DROP, SCAN, Keys
@@ -21,8 +21,9 @@ MAX_TEXT: Final = 4 << 20
 # JSON in JSON in JSON; deeper ones are read as plain text.
 MAX_JSON: Final = 8
 MAX_DEPTH: Final = 64
+_PLACE: Final = "redaction"
 # It has no state of its own, so one serves all.
-_GUARD: Final = guard("redaction")
+_GUARD: Final = guard(_PLACE)
 
 
 class Redactor:
@@ -62,11 +63,11 @@ class Redactor:
         """Redactions so far by rule; a few may be missing where threads met."""
         return dict(self._counts)
 
+    @guarded(_PLACE, FAILED)
     def text(self, value: str) -> str:
         """The text without what the rules find; the same object where that is nothing."""
-        with _GUARD:
-            return self._text(value)
-        return FAILED
+        found = self._scan.suspect(value)
+        return self._redacted(value, found, 0) if found else value
 
     def attributes(self, attributes: Mapping[str, Any]) -> dict[str, Any] | None:
         """The attributes as a new dict, without those that are to be dropped; ``None`` where nothing is to change.
@@ -77,11 +78,10 @@ class Redactor:
             return self._attributes(attributes)
         return {}
 
+    @guarded(_PLACE, FAILED)
     def body(self, value: Any) -> Any:
         """A text, bytes, or lists, tuples and mappings of such; the same object where nothing is found."""
-        with _GUARD:
-            return self._any(value, ())
-        return FAILED
+        return self._any(value, ())
 
     def _attributes(self, attributes: Mapping[str, Any]) -> dict[str, Any] | None:
         changed: dict[str, Any] = {}
@@ -190,8 +190,9 @@ class Redactor:
 
     def _text(self, value: str, depth: int = 0) -> str:
         found = self._scan.suspect(value)
-        if not found:
-            return value
+        return self._redacted(value, found, depth) if found else value
+
+    def _redacted(self, value: str, found: int, depth: int) -> str:
         if len(value) > MAX_TEXT:
             self._count("too_long")
             return self._mark("too_long", "replace", "")

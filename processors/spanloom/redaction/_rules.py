@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 from spanloom.redaction import _named, _pii, _prefilter, _tokens
 from spanloom.redaction._hit import Action, Finder, Hit
 from spanloom.redaction._phones import phones
+from spanloom.redaction._prefilter import LONG, LONG_RUN, WORDS
 
 # In the order of their weight where they overlap.
 _PII: Final[dict[str, Finder]] = {
@@ -39,6 +40,11 @@ OWN: Final = 2048
 # Something is spelt as an escape of JSON: it is looked at decoded.
 HIDDEN: Final = 4096
 
+# Cutting such a text into words is dearer than reading it.
+_SHORT: Final = 128
+# No block of a key is shorter than its two lines of dashes.
+_PEM_MIN: Final = 48
+_JSON: Final = frozenset(("{", "["))
 _PLAIN: Final = re.compile(r"[A-Za-z0-9 _.:@#=+*-]*")
 
 
@@ -79,7 +85,15 @@ class Scan:
     def suspect(self, text: str) -> int:
         """The bits of what the text may hold; 0 for most texts, in a microsecond or a few."""
         encoded = text.encode("ascii", "replace")
-        found = _secrets(text, encoded)
+        found = 0
+        if len(encoded) >= LONG:
+            # Inline, since this is asked of every value: a word as long as a key, and literals that have a blank.
+            if LONG_RUN in (words := encoded.translate(WORDS)):
+                found = _in_words(text, words)
+            if " " in text:
+                found |= _between_blanks(text)
+        if "=" in text or ":" in text or '"' in text:
+            found |= _beside_signs(text, encoded)
         if "\\" in text and _prefilter.is_hiding(text, bool(self.pii)):
             found |= HIDDEN
         if self.pii:
@@ -103,25 +117,24 @@ class Scan:
         return self._always or any(one in text for one in self._literals) or (self._escaped and "\\" in text)
 
 
-def _secrets(text: str, encoded: bytes) -> int:
-    found = 0
-    if len(encoded) >= _prefilter.LONG:
-        runs = _prefilter.long_runs(text, encoded)
-        if runs is not None:
-            found = TOKENS if _tokens.may_have_token(runs) else 0
-            found |= WEBHOOKS if "hooks" in text else 0
-        if "PRIVATE KEY" in text:
-            found |= KEYS
-        if "earer " in text or "asic " in text or "EARER " in text:
-            found |= SCHEMES
-        if " --" in text and _named.may_have_option(text):
-            found |= OPTIONS
-    is_json = text[:1] in {"{", "["}
-    if ("=" in text or ":" in text or is_json) and _prefilter.has_named(encoded, is_json):
-        found |= NAMED
-    if "@" in text and ("://" in text or ":\\/\\/" in text):
-        found |= LOGINS
+def _in_words(text: str, words: bytes) -> int:
+    runs = "\n" + text if len(text) < _SHORT else _prefilter.long_runs(text, words)
+    found = TOKENS if _tokens.may_have_token(runs) else 0
+    return found | WEBHOOKS if "hooks" in text else found
+
+
+def _between_blanks(text: str) -> int:
+    found = KEYS if len(text) > _PEM_MIN and "PRIVATE KEY" in text else 0
+    if "earer " in text or "asic " in text:
+        found |= SCHEMES
+    if " --" in text and _named.may_have_option(text):
+        found |= OPTIONS
     return found
+
+
+def _beside_signs(text: str, encoded: bytes) -> int:
+    found = NAMED if _prefilter.has_named(encoded, text[:1] in _JSON) else 0
+    return found | LOGINS if "@" in text and ("://" in text or ":\\/\\/" in text) else found
 
 
 _BITS: Final[tuple[tuple[int, Finder], ...]] = (

@@ -103,9 +103,18 @@ _EXPRESSIONS: Final = [(form, _expression(form)) for form in _FORMS]
 _JWT_START: Final = "eyJ"
 # A bot of Telegram: its number stands before.
 _BOT: Final = re.compile(f":AA(?<=[0-9]{{8}}:AA){_W}{{32,36}}{_END}")
+
+
+def _by_letter(prefixes: list[str]) -> str:
+    """An expression of all of them; ``re`` tries one way after the other, so there is one for each first letter."""
+    letters = dict.fromkeys(one[0] for one in prefixes)
+    rests = {letter: [re.escape(one[1:]) for one in prefixes if one[0] == letter] for letter in letters}
+    return "|".join(f"{letter}(?:{'|'.join(rest)})" for letter, rest in rests.items())
+
+
 # Not within a word, since "SK" and "eyJ" stand in every long base64. The letter may belong to an escape.
 _STARTS: Final = re.compile(
-    f"[^A-Za-z0-9](?:[nrtbf]|u[0-9a-fA-F]{{4}})?(?:{'|'.join(re.escape(one) for one in (*_BY_PREFIX, _JWT_START))})|:AA"
+    rf"[^A-Za-z0-9](?:(?<=\\)(?:[nrtbf]|u{_HEX}{{4}}))?(?:{_by_letter([*_BY_PREFIX, _JWT_START])})|:AA"
 )
 # One part after the other, each begun only where a word begins: every character is looked at three times at most.
 _JWT: Final = re.compile(
