@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from spanloom.genai import _registry
 from spanloom.genai._carried import context_attributes
 from spanloom.genai._context import current
-from spanloom.genai._guard import attempt, attempted, guard, report, tolerant
+from spanloom.genai._guard import attempt, attempted, guard, guarded, report, tolerant
 from spanloom.genai._roots import span_started
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ __all__ = [
     "cut_content",
     "end_open_streams",
     "guard",
+    "guarded",
     "is_secret_name",
     "report",
     "set_redactor",

@@ -20,16 +20,17 @@ _LITERALS: Final = frozenset(("true", "false", "null"))
 
 
 class Rules(NamedTuple):
-    """What the walk asks: the text of a string, whether a key is a secret's name, what stands for a secret."""
+    """What the walk asks: the text of a string, whether a key or a header names a secret, what stands for one."""
 
     text: Callable[[str], str]
     is_secret: Callable[[str], bool]
+    is_header: Callable[[str], bool]
     secret: Callable[[str], str]
 
 
 def is_json(text: str) -> bool:
-    """Whether the text is a JSON object or array."""
-    if text.lstrip()[:1] not in {"{", "["}:
+    """Whether the text is a JSON object, array or string."""
+    if text.lstrip()[:1] not in {"{", "[", '"'}:
         return False
     try:
         # The figures are of no interest, and may be longer than Python reads.
@@ -86,7 +87,7 @@ class _Walk:
     def _open(self, is_object: bool, end: int) -> None:
         around = self._frames[-1]
         is_schema = is_object and _SCHEMA.match(self._text, end) is not None
-        secret = around.secret or (around.key_secret and not is_schema)
+        secret = around.secret or (around.is_object and around.key_secret and not is_schema)
         self._frames.append(_Frame(is_object, secret, is_object))
 
     def _next(self) -> None:
@@ -108,7 +109,7 @@ class _Walk:
             new = self._rules.text(text)
             # The first of a pair may be the name of a header.
             if not frame.is_object and frame.items == 0:
-                frame.key_secret = len(text) <= 128 and " " not in text and self._rules.is_secret(text)
+                frame.key_secret = self._rules.is_header(text)
         return None if new is text else quoted(new, token)
 
     def _is_pair(self, end: int) -> bool:

@@ -7,7 +7,7 @@ from fnmatch import translate
 from typing import Final, NamedTuple
 
 from spanloom.redaction._hit import Action
-from spanloom.redaction._named import secret_name
+from spanloom.redaction._named import NAMED, secret_name
 from spanloom.redaction._rules import Own
 
 
@@ -35,7 +35,7 @@ class Keys:
     def __init__(self, rules: tuple[Own, ...], keep: tuple[str, ...], action: Action) -> None:
         self._rules = [(_globs(rule.attribute), Decision(False, rule.action, rule.name)) for rule in rules]
         self._keep = _globs(keep) if keep else None
-        self._named = Decision(False, action, "named_secret")
+        self._named = Decision(False, action, NAMED)
         # Read without a lock: keys only come and, when there are too many, all go.
         self.known: dict[str, Decision] = {}
 

@@ -11,6 +11,9 @@ from typing import Final
 from spanloom.genai.hooks import is_secret_name
 from spanloom.redaction._hit import MARKER, Hit
 
+NAMED: Final = "named_secret"
+AUTHORIZATION: Final = "authorization"
+
 # The last word of a name, what may close its quotes, and what stands between it and the value.
 _NAME: Final = re.compile(
     r"""(?:passw(?:or)?d|passphrase|passcode|pwd|pass|secrets?|tokens?|keys?|authorization|auth|bearer|credentials?|creds
@@ -21,7 +24,8 @@ _NAME: Final = re.compile(
 _LEFT: Final = re.compile(r"[A-Za-z0-9_.-]{0,64}")
 _OPEN: Final = re.compile(r"""\\*["'`]""")
 _BARE: Final = re.compile(r"""[^\s"'`<>,;&)\]}\\|]+""")
-_LINE: Final = re.compile(r"""[^\n\r"'`\\]+""")
+_COOKIES: Final = re.compile(r"""[^\s=;,"'`\\]{1,128}=[^\n\r"'`\\]*""")
+_CREDENTIAL: Final = re.compile(r"[A-Za-z0-9._~+/:-][A-Za-z0-9._~+/:=-]{5,}")
 _SCHEME: Final = re.compile(r"(?:bearer|basic|token|digest|apikey|negotiate)[ \t]+", re.IGNORECASE)
 
 # What stands for a secret in examples and in code.
@@ -40,9 +44,33 @@ _CODE: Final = re.compile(
 )
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_]+(?:\.[A-Za-z_]+)*")
 _EVIDENT: Final = re.compile(r"\d|[a-z][A-Z]|\w[^\w\s.:/-]|[^\w\s.:/-]\w")
-secret_name = lru_cache(maxsize=2048)(is_secret_name)
+# What is told about a secret is none.
+_ABOUT: Final = re.compile(
+    r".*[_.-](?:type|url|uri|endpoint|expires(?:[_-](?:in|at))?|expiry|expiration|ttl|policy|length|hint|name|version"
+    r"|status|provider|scopes?)",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+@lru_cache(maxsize=2048)
+def secret_name(name: str) -> bool:
+    """Whether a key, header or variable of this name holds a secret."""
+    if len(name) > MAX_NAME or "[" in name or _ABOUT.fullmatch(name):
+        return False
+    return is_secret_name(name) or name.lower().endswith(("password", "passwd", "passphrase"))
+
+
+def secret_header(name: str) -> bool:
+    """The same for the first of a pair, which may be any text."""
+    return _HEADER.fullmatch(name) is not None and secret_name(name)
+
+
 _SIGNATURES: Final = re.compile(r"(?:x-(?:amz|goog)-)?(?:sig|signature)|key|code", re.IGNORECASE)
 _LONG_ENOUGH: Final = 16
+_LONG: Final = 256
+# Longer ones are no names.
+MAX_NAME: Final = 256
+_HEADER: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 
 
 def named_values(text: str) -> Iterator[Hit]:
@@ -55,9 +83,9 @@ def named_values(text: str) -> Iterator[Hit]:
         name = text[start : match.start(1)].rstrip("\"'\\")
         found = _value(text, match, name) if _is_meant(text, start, name) else None
         if found is not None:
-            at = found[1]
-            if MARKER.match(text, found[0]) is None:
-                yield Hit(*found, "named_secret")
+            at = found.end
+            if MARKER.match(text, found.start) is None:
+                yield found
 
 
 def _length_before(text: str, at: int) -> int:
@@ -73,27 +101,33 @@ def _is_meant(text: str, start: int, name: str) -> bool:
     return _SIGNATURES.fullmatch(name) is not None and (text[start - 1 : start] in {"?", "&", ";"} or name[1:2] == "-")
 
 
-def _value(text: str, match: re.Match[str], name: str) -> tuple[int, int] | None:
+def _value(text: str, match: re.Match[str], name: str) -> Hit | None:
     """Where the value stands; ``None`` where it is no secret: a placeholder, an expression, a word of prose."""
     at = match.end()
     opening = _OPEN.match(text, at)
     if opening is not None:
         return _quoted(text, opening)
-    lowered = name.lower()
-    if lowered.endswith("cookie"):
-        line = _LINE.match(text, at)
-        return line.span() if line and "=" in line[0] else None
+    if name.lower().endswith("cookie"):
+        line = _COOKIES.match(text, at)
+        return Hit(*line.span(), NAMED) if line else None
     scheme = _SCHEME.match(text, at)
-    bare = _BARE.match(text, scheme.end() if scheme else at)
-    if bare is None:
-        return None
-    value = bare[0].rstrip(".:!?")
-    if scheme is None and not _is_secret_value(value, match, name):
-        return None
-    return (bare.start(), bare.start() + len(value)) if value else None
+    if scheme is not None:
+        bare = _CREDENTIAL.match(text, scheme.end())
+        return Hit(*bare.span(), AUTHORIZATION) if bare else None
+    bare = _BARE.match(text, at)
+    value = bare[0].rstrip(".:!?") if bare else ""
+    if _is_query(match, name):
+        value = value.partition("#")[0]
+    return Hit(at, at + len(value), NAMED) if _is_secret_value(value, match, name) else None
 
 
-def _quoted(text: str, opening: re.Match[str]) -> tuple[int, int] | None:
+def _is_query(match: re.Match[str], name: str) -> bool:
+    """Whether it is a parameter of a URL."""
+    at = match.start(1) - len(name) - 1
+    return at >= 0 and match.string[at] in "?&"
+
+
+def _quoted(text: str, opening: re.Match[str]) -> Hit | None:
     """What stands between quotes; to the end of the text where they do not close."""
     start, quote = opening.end(), opening[0]
     end = text.find(quote, start)
@@ -102,7 +136,9 @@ def _quoted(text: str, opening: re.Match[str]) -> tuple[int, int] | None:
     end = len(text) if end < 0 else end
     scheme = _SCHEME.match(text, start, end)
     start = scheme.end() if scheme else start
-    return None if start >= end or _NO_VALUE.fullmatch(text, start, end) else (start, end)
+    if start >= end or _NO_VALUE.fullmatch(text, start, end):
+        return None
+    return Hit(start, end, AUTHORIZATION if scheme else NAMED)
 
 
 def _is_escaped(text: str, at: int) -> bool:
@@ -113,6 +149,8 @@ def _is_escaped(text: str, at: int) -> bool:
 
 def _is_secret_value(value: str, match: re.Match[str], name: str) -> bool:
     """Whether a bare word is a secret. With a colon or blanks it may be prose or code: then it must look like one."""
+    if len(value) > _LONG:  # no word of prose, and every look at it would be a long one
+        return True
     if len(value) < 3 or _NO_VALUE.fullmatch(value) or _CODE.fullmatch(value) or name.lower().endswith(value.lower()):
         return False
     if _SIGNATURES.fullmatch(name):
@@ -133,27 +171,22 @@ def _is_line(match: re.Match[str], value: str, name: str) -> bool:
     return name.islower() and not before.rpartition("\n")[2].strip(" \t-") and text[end : end + 1] in {"", "\n", "\r"}
 
 
-_BEARER: Final = re.compile(r"earer[ \t]+(?<=[Bb]earer )([A-Za-z0-9._~+/=-]{12,})|EARER ([A-Za-z0-9._~+/=-]{12,})")
+_BEARER: Final = re.compile(r"earer[ \t]+(?<=[Bb]earer )([A-Za-z0-9._~+/=-]{12,})")
 _BASIC: Final = re.compile(r"asic (?<=[Bb]asic )([A-Za-z0-9+/_-]{8,}={0,2})")
 _DASHED: Final = re.compile(
-    r"--(?:password|passwd|token|api[-_]key|secret|access[-_]token)[ \t]+([^\s\"'`\\-][^\s\"'`\\]*)"
+    r" --(?:pass(?:word|wd|phrase)?|(?:[a-z]{1,20}-)?(?:token|secret|api-key|password|access-key))[ \t]+"
+    r"([^\s\"'`\\-][^\s\"'`\\]*)"
 )
-
-
-def may_have_scheme(text: str) -> bool:
-    """Whether ``Bearer`` or ``Basic`` stands before a blank, or an option of a command line names a secret."""
-    return "earer " in text or "asic " in text or "EARER " in text
 
 
 def schemes(text: str) -> Iterator[Hit]:
     """``Bearer …`` and ``Basic …`` without the name of their header."""
     for match in _BEARER.finditer(text):
-        group = match.lastindex or 1
-        if any(map(str.isdigit, match[group])) or len(match[group]) >= 24:
-            yield Hit(*match.span(group), "authorization")
+        if any(map(str.isdigit, match[1])) or len(match[1]) >= 24:
+            yield Hit(*match.span(1), AUTHORIZATION)
     for match in _BASIC.finditer(text):
         if _is_login(match[1]):
-            yield Hit(*match.span(1), "authorization")
+            yield Hit(*match.span(1), AUTHORIZATION)
 
 
 def _is_login(encoded: str) -> bool:
@@ -164,16 +197,21 @@ def _is_login(encoded: str) -> bool:
     return b":" in plain and plain.isascii()
 
 
+def may_have_option(text: str) -> bool:
+    """Whether a command line names a secret."""
+    return _DASHED.search(text) is not None
+
+
 def options(text: str) -> Iterator[Hit]:
     """``--password …`` of a command line."""
     for match in _DASHED.finditer(text):
         if not _NO_VALUE.fullmatch(match[1]):
-            yield Hit(*match.span(1), "named_secret")
+            yield Hit(*match.span(1), NAMED)
 
 
 # From the two slashes on: what stands before them needs no look. Raw JSON text may escape them.
 _LOGIN: Final = re.compile(
-    r"""://(?<=[A-Za-z0-9]://)[^\s/?\#:@"'<>\\]{0,128}:([^\s"'<>\\]{1,256})@(?=[\w.\[-])
+    r"""://(?<=[A-Za-z0-9]://)[^\s/?\#:@"'<>\\\[]{0,128}:([^\s"'<>\\]{1,256})@(?=[\w.\[-])
     |:\\/\\/[^\s/?\#:@"'<>\\]{0,128}:([^\s"'<>]{1,256})@(?=[\w.\[-])""",
     re.VERBOSE,
 )

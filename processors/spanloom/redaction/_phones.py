@@ -10,7 +10,7 @@ from spanloom.redaction._hit import Hit
 from spanloom.redaction._pii import is_named_otherwise
 
 _GAP: Final = r"[ .()/\-\u00a0\u2009\u202f\u2010\u2011\u2013]"
-_NO_BEFORE: Final = r"(?<![\w.,:$€£#*=/-])"
+_NO_BEFORE: Final = r"(?<![\w.,:$€£#*=/-])(?<!\d )"
 _NO_AFTER: Final = r"(?![\w%]|[.,:/-]\d)"
 
 _INTERNATIONAL: Final = re.compile(rf"(?<![\w+)])\(?\+{_GAP}?[1-9](?:{_GAP}{{0,3}}\d){{6,14}}(?!\d)")
@@ -35,23 +35,21 @@ _NATIONAL: Final = (
     re.compile(rf"{_NO_BEFORE}\([1-9]\d\) ?9?\d{{4}}-\d{{4}}{_NO_AFTER}"),
 )
 _DATE: Final = re.compile(
-    r"\d{1,2}[-/. ]\d{1,2}[-/. ](?:19|20)\d\d(?:\D.*)?|\d{4}[-/.]\d\d[-/.]\d\d.*|0?\d[-/ ]\d{4}(?:[- ]\d+)*"
+    r"\d{1,2}[-/. ]\d{1,2}[-/. ](?:19|20)\d\d(?:\D.*)?|\d{4}[-/.]\d\d[-/.]\d\d.*|0?\d[-/ ](?:19|20)\d\d(?:[- ]\d+)*"
 )
 
-_WORD: Final = re.compile(
-    r"\b(?:(?:tele)?phones?|tel|mobiles?|cell(?:phone)?|fax|whatsapp|sms|gsm|hotline|helpline|callback|contact"
+# A word, then other words and gaps by turns: there is one way to read them.
+_ANNOUNCED: Final = re.compile(
+    r"(?:\b(?:(?:tele)?phones?|tel|mobiles?|cell(?:phone)?|fax|whatsapp|sms|gsm|hotline|helpline|callback|contact"
     r"|(?:call|ring|text|dial|reach)(?:ing|ed)?(?: (?:me|us|him|her|them|back|the))?|telefon\w{0,6}|handy\w{0,6}"
     r"|mobil\w{0,5}|t[ée]l[ée]phone|t[ée]l|portable|tel[ée]fono|m[óo]vil|celular|cellulare|telem[óo]vel|telefone"
-    r"|telefoon|тел\w{0,6})|電話|携帯|电话|手机|전화",
+    r"|telefoon|тел\w{0,6})|電話|携帯|电话|手机|전화)[^\w\n+]{0,4}"
+    r"(?:(?:number|no|nr|num|nummer|numéro|número|numero|is|was|it|ist|est|es|at|on|under|unter|au|al|en|to|me"
+    r"|us|番号|号码|は|是)[^\w\n+]{1,4}){0,4}(?:番号|号码|は|是)?$",
     re.IGNORECASE,
 )
-# Words and gaps take turns, so that there is one way to read them.
-_AFTER_WORD: Final = re.compile(
-    r"[^\w\n+]{0,4}(?:(?:number|no|nr|num|nummer|numéro|número|numero|is|was|it|ist|est|es|at|on|under|unter|au|al|en|to|me"
-    r"|us|番号|号码|は|是)[^\w\n+]{1,4}){0,4}"
-    rf"(?P<number>(?<=[^\w])\d(?:{_GAP}{{0,2}}\d){{6,14}})(?![\w%]|[.,:]\d)",
-    re.IGNORECASE,
-)
+_BARE: Final = re.compile(rf"(?<![A-Za-z0-9_.,-])\(?\d(?:{_GAP}{{0,2}}\d){{6,14}}(?![A-Za-z0-9_%]|[.,:]\d)")
+_REACH: Final = 48
 
 
 def phones(text: str) -> Iterator[Hit]:
@@ -71,10 +69,10 @@ def phones(text: str) -> Iterator[Hit]:
 
 def _announced(text: str) -> Iterator[Hit]:
     """Seven digits and more behind a word such as ``phone``."""
-    for word in _WORD.finditer(text):
-        match = _AFTER_WORD.match(text, word.end())
-        if match and _is_number(match["number"], 7, 13):
-            yield Hit(*match.span("number"), "phone")
+    for match in _BARE.finditer(text):
+        before = text[max(match.start() - _REACH, 0) : match.start()]
+        if before and _is_number(match[0], 7, 13) and _ANNOUNCED.search(before):
+            yield Hit(_start(match), match.end(), "phone")
 
 
 def _start(match: re.Match[str]) -> int:

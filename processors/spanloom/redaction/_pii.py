@@ -23,7 +23,7 @@ london paris tokyo nyc wien hamburg swiss asia africa eus cat test example inval
 works team social chat
 """
 _DOMAINS: Final = frozenset(_GENERIC.split())
-_LOCAL: Final = re.compile(r"[\w.%+'!#$&*=?^{|}~-]{1,64}")
+_LOCAL: Final = re.compile(r"[\w.%+'-]{1,64}")
 _DOMAIN: Final = re.compile(r"(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,8}(?:[^\W\d_]{2,24}|xn--[a-z0-9-]{2,59})(?![\w-])")
 _SCALED: Final = re.compile(r"\d(?:\.\d)?x\.")
 
@@ -36,7 +36,7 @@ def emails(text: str) -> Iterator[Hit]:
         domain = _DOMAIN.match(text, at + 1) if local else None
         if local and domain and _is_mail(text, at - local.end(), domain):
             start = at - local.end()
-            while text[start] in ".'%!#$&*=?^{|}~-":
+            while text[start] in ".'%+-":
                 start += 1
             if start < at:
                 yield Hit(start, domain.end(), "email")
@@ -57,10 +57,12 @@ def _is_mail(text: str, start: int, domain: re.Match[str]) -> bool:
     return not (after[:1] in {"(", "["} or (after[:1] in {":", "/"} and after[1:].isalnum()))
 
 
-_CARD: Final = re.compile(r"(?<![\w.,+-])\d(?:[ -]?\d){11,18}(?![\w-]|[.,]\d)")
-_CARD_GROUPS: Final = re.compile(
-    r"\d{12,19}|\d{4}([ -])\d{4}\1\d{4}\1\d{4}(?:\1\d{3})?|\d{4}([ -])\d{6}\2\d{4,5}|\d{4}([ -])\d{4}\3\d{4}\3\d{1,2}"
+# In one piece, or in the groups that cards are printed with.
+_CARD: Final = re.compile(
+    r"(?<![\w.,+-])(?:\d{12,19}|\d{4}([ -])\d{4}\1\d{4}\1\d{4}(?:\1\d{3}(?!\d))?|\d{4}([ -])\d{6}\2\d{4,5})"
+    r"(?![\w-]|[.,]\d)"
 )
+_CARD_OF_16: Final = 19
 _CARD_ISSUERS: Final = re.compile(
     r"4(?:\d{12}|\d{15}|\d{18})|5[1-5]\d{14}|3[47]\d{13}|3(?:0[0-5]|[689]\d)\d{11}"
     r"|(?:222[1-9]|22[3-9]\d|2[3-6]\d\d|27[01]\d|2720)\d{12}|(?:6011|64[4-9]\d|65\d\d)\d{12}|35(?:2[89]|[3-8]\d)\d{12}"
@@ -83,15 +85,16 @@ def is_named_otherwise(text: str, at: int) -> bool:
 def cards(text: str) -> Iterator[Hit]:
     """Payment cards: a known issuer, the length and the groups that it has, and Luhn's check digit."""
     for match in _CARD.finditer(text):
-        found = match[0]
-        digits = found.replace(" ", "").replace("-", "")
-        if (
-            _CARD_GROUPS.fullmatch(found)
-            and _CARD_ISSUERS.fullmatch(digits)
-            and _luhn(digits)
-            and not (found == digits and is_named_otherwise(text, match.start()))
-        ):
-            yield Hit(*match.span(), "card")
+        # Three more digits behind it may be a price.
+        for found in dict.fromkeys((match[0], match[0][:_CARD_OF_16])):
+            if _is_card(found) and not (found.isdigit() and is_named_otherwise(text, match.start())):
+                yield Hit(match.start(), match.start() + len(found), "card")
+                break
+
+
+def _is_card(found: str) -> bool:
+    digits = found.replace(" ", "").replace("-", "")
+    return _CARD_ISSUERS.fullmatch(digits) is not None and _luhn(digits)
 
 
 def _luhn(digits: str) -> bool:
@@ -164,10 +167,11 @@ def ssns(text: str) -> Iterator[Hit]:
             yield Hit(*match.span(), "ssn")
 
 
-_V4: Final = re.compile(r"(?<![\w.-])\d{1,3}(?:\.\d{1,3}){3}(?![\w]|\.\d|-[A-Za-z])")
+_V4: Final = re.compile(r"(?<![\w.])(?<![A-Za-z]-)\d{1,3}(?:\.\d{1,3}){3}(?!\w|\.\d|-[A-Za-z])")
 _VERSION: Final = re.compile(
-    r"(?:\bv|version|ver|release|firmware|build|rev|revision|driver|chrome|section|chapter|clause|paragraph|figure|oid|"
-    r"kernel|upgraded? to|update to|from)[\w.]{0,12}\.?\s?[\"']?[:= ]?\s?[\"']?$|[§^~]$|[=<>~!]=\s?$|[A-Za-z]/$|@$",
+    r"\b(?:v|version|ver|release|firmware|build|rev|revision|driver|chrome|section|chapter|clause|paragraph|figure|oid"
+    r"|kernel|upgraded?|updated?|assembly)(?: (?:from|to))?[\w.]{0,12}\.?\s?[\"']?[:= ]?\s?[\"']?$|[§^~]$|[=<>~!]=\s?$"
+    r"|[A-Za-z]/$",
     re.IGNORECASE,
 )
 _V6: Final = re.compile(r"(?<![\w:.])(?:[0-9A-Fa-f]{1,4}:|::)[0-9A-Fa-f:]{1,37}(?:\.\d{1,3}){0,3}(?![\w:])")
@@ -189,7 +193,8 @@ def _is_v4(found: str) -> bool:
         address = IPv4Address(found)
     except AddressValueError:
         return False
-    return not (address.is_loopback or address.is_unspecified or found.startswith("255."))
+    # Neither the own machine, nor a mask, nor a whole network: such is mostly a version.
+    return not (address.is_loopback or found.startswith(("0.", "255.")) or found.endswith(".0.0.0"))
 
 
 def _is_v6(found: str) -> bool:

@@ -8,21 +8,22 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, cast
 
-from spanloom.genai.hooks import guard
+from spanloom.genai.hooks import guard, guarded
 from spanloom.redaction import _json
 from spanloom.redaction._hit import MARKER, Action, Hit, merged
 from spanloom.redaction._keys import DROP, SCAN, Keys
-from spanloom.redaction._named import secret_name
+from spanloom.redaction._named import NAMED, secret_header, secret_name
 from spanloom.redaction._rules import KINDS, Own, Scan, look
 
 FAILED: Final = "[redaction failed]"
-NAMED: Final = "named_secret"
 # Longer texts that may hold something are replaced whole: the work on one value is bounded, and nothing slips through.
 MAX_TEXT: Final = 4 << 20
 # JSON in JSON in JSON; deeper ones are read as plain text.
 MAX_JSON: Final = 8
 MAX_DEPTH: Final = 64
 _PLACE: Final = "redaction"
+# It has no state of its own, so one serves all.
+_GUARD: Final = guard(_PLACE)
 
 
 class Redactor:
@@ -62,26 +63,25 @@ class Redactor:
         """Redactions so far by rule; a few may be missing where threads met."""
         return dict(self._counts)
 
+    @guarded(_PLACE, FAILED)
     def text(self, value: str) -> str:
         """The text without what the rules find; the same object where that is nothing."""
-        with guard(_PLACE):
-            return self._text(value)
-        return FAILED
+        found = self._scan.suspect(value)
+        return self._redacted(value, found, 0) if found else value
 
     def attributes(self, attributes: Mapping[str, Any]) -> dict[str, Any] | None:
         """The attributes as a new dict, without those that are to be dropped; ``None`` where nothing is to change.
 
         Where even reading them fails the dict is empty.
         """
-        with guard(_PLACE):
+        with _GUARD:
             return self._attributes(attributes)
         return {}
 
+    @guarded(_PLACE, FAILED)
     def body(self, value: Any) -> Any:
         """A text, bytes, or lists, tuples and mappings of such; the same object where nothing is found."""
-        with guard(_PLACE):
-            return self._any(value, ())
-        return FAILED
+        return self._any(value, ())
 
     def _attributes(self, attributes: Mapping[str, Any]) -> dict[str, Any] | None:
         changed: dict[str, Any] = {}
@@ -103,7 +103,7 @@ class Redactor:
 
     def _attribute(self, decision: Any, value: Any) -> Any:
         result: Any = FAILED
-        with guard(_PLACE):
+        with _GUARD:
             if decision is SCAN:
                 result = self._any(value, ())
             elif decision.action == "drop":
@@ -118,7 +118,9 @@ class Redactor:
         if value is None or isinstance(value, bool):
             return value
         if isinstance(value, (list, tuple)):
-            return _like(cast("Sequence[Any]", value), [self._whole(one, rule, action) for one in cast("Any", value)])
+            return _like(
+                cast("Sequence[Any]", value), [self._whole(one, rule, action) for one in cast("Sequence[Any]", value)]
+            )
         text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
         if not text or MARKER.fullmatch(text):
             return value
@@ -132,7 +134,7 @@ class Redactor:
         if isinstance(value, (bytes, bytearray)):
             return self._bytes(value)
         if not isinstance(value, (Mapping, list, tuple)):
-            return cast("Any", value)
+            return value
         if id(cast("Any", value)) in around or len(around) >= MAX_DEPTH:
             return FAILED
         within = (*around, id(cast("Any", value)))
@@ -147,7 +149,7 @@ class Redactor:
         if len(items) != 2:
             return None
         name = items[0].decode("latin-1") if isinstance(items[0], bytes) else items[0]
-        if not isinstance(name, str) or len(name) > 128 or " " in name or not secret_name(name):
+        if not isinstance(name, str) or not secret_header(name):
             return None
         return [items[0], self._whole(items[1], NAMED, self._action)] if isinstance(items[1], (str, bytes)) else None
 
@@ -188,13 +190,14 @@ class Redactor:
 
     def _text(self, value: str, depth: int = 0) -> str:
         found = self._scan.suspect(value)
-        if not found:
-            return value
+        return self._redacted(value, found, depth) if found else value
+
+    def _redacted(self, value: str, found: int, depth: int) -> str:
         if len(value) > MAX_TEXT:
             self._count("too_long")
             return self._mark("too_long", "replace", "")
         if depth < MAX_JSON and _json.is_json(value):
-            rules = _json.Rules(partial(self._text, depth=depth + 1), secret_name, self._secret)
+            rules = _json.Rules(partial(self._text, depth=depth + 1), secret_name, secret_header, self._secret)
             return _json.redacted(value, rules)
         hits = list(merged(look(self._scan, value, found)))
         return self._replaced(value, hits) if hits else value

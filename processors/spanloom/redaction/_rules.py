@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 from spanloom.redaction import _named, _pii, _prefilter, _tokens
 from spanloom.redaction._hit import Action, Finder, Hit
 from spanloom.redaction._phones import phones
+from spanloom.redaction._prefilter import LONG, LONG_RUN, WORDS
 
 # In the order of their weight where they overlap.
 _PII: Final[dict[str, Finder]] = {
@@ -33,8 +34,17 @@ MAILS: Final = 32
 DIGITS: Final = 64
 IBANS: Final = 128
 ADDRESSES: Final = 256
-OWN: Final = 512
+WEBHOOKS: Final = 512
+OPTIONS: Final = 1024
+OWN: Final = 2048
+# Something is spelt as an escape of JSON: it is looked at decoded.
+HIDDEN: Final = 4096
 
+# Cutting such a text into words is dearer than reading it.
+_SHORT: Final = 128
+# No block of a key is shorter than its two lines of dashes.
+_PEM_MIN: Final = 48
+_JSON: Final = frozenset(("{", "["))
 _PLAIN: Final = re.compile(r"[A-Za-z0-9 _.:@#=+*-]*")
 
 
@@ -74,10 +84,18 @@ class Scan:
 
     def suspect(self, text: str) -> int:
         """The bits of what the text may hold; 0 for most texts, in a microsecond or a few."""
-        if "\\" in text:
-            text = _prefilter.unescaped(text)
         encoded = text.encode("ascii", "replace")
-        found = _secrets(text, encoded)
+        found = 0
+        if len(encoded) >= LONG:
+            # Inline, since this is asked of every value: a word as long as a key, and literals that have a blank.
+            if LONG_RUN in (words := encoded.translate(WORDS)):
+                found = _in_words(text, words)
+            if " " in text:
+                found |= _between_blanks(text)
+        if "=" in text or ":" in text or '"' in text:
+            found |= _beside_signs(text, encoded)
+        if "\\" in text and _prefilter.is_hiding(text, bool(self.pii)):
+            found |= HIDDEN
         if self.pii:
             found |= self._persons(text, encoded)
         if self.own and self._may_be_own(text):
@@ -99,37 +117,49 @@ class Scan:
         return self._always or any(one in text for one in self._literals) or (self._escaped and "\\" in text)
 
 
-def _secrets(text: str, encoded: bytes) -> int:
-    found = 0
-    if len(encoded) >= _prefilter.LONG:
-        runs = _prefilter.long_runs(text, encoded)
-        if runs is not None and _tokens.may_have_token(runs):
-            found = TOKENS
-        if "PRIVATE KEY" in text:
-            found |= KEYS
-        if _named.may_have_scheme(text):
-            found |= SCHEMES
-    is_json = text[:1] in {"{", "["}
-    if ("=" in text or ":" in text or is_json) and _prefilter.has_named(encoded, is_json):
-        found |= NAMED
-    if "@" in text and ("://" in text or ":\\/\\/" in text):
-        found |= LOGINS
+def _in_words(text: str, words: bytes) -> int:
+    runs = "\n" + text if len(text) < _SHORT else _prefilter.long_runs(text, words)
+    found = TOKENS if _tokens.may_have_token(runs) else 0
+    return found | WEBHOOKS if "hooks" in text else found
+
+
+def _between_blanks(text: str) -> int:
+    found = KEYS if len(text) > _PEM_MIN and "PRIVATE KEY" in text else 0
+    if "earer " in text or "asic " in text:
+        found |= SCHEMES
+    if " --" in text and _named.may_have_option(text):
+        found |= OPTIONS
     return found
+
+
+def _beside_signs(text: str, encoded: bytes) -> int:
+    found = NAMED if _prefilter.has_named(encoded, text[:1] in _JSON) else 0
+    return found | LOGINS if "@" in text and ("://" in text or ":\\/\\/" in text) else found
 
 
 _BITS: Final[tuple[tuple[int, Finder], ...]] = (
     (KEYS, _tokens.private_keys),
     (TOKENS, _tokens.tokens),
-    (TOKENS, _named.webhooks),
+    (WEBHOOKS, _named.webhooks),
     (LOGINS, _named.logins),
-    (SCHEMES, _named.schemes),
     (NAMED, _named.named_values),
+    (SCHEMES, _named.schemes),
+    (OPTIONS, _named.options),
 )
 _PII_BITS: Final = {"email": MAILS, "card": DIGITS, "iban": IBANS, "ssn": DIGITS, "phone": DIGITS, "ip": ADDRESSES}
 
 
 def look(scan: Scan, text: str, found: int) -> Iterator[Hit]:
     """What the rules find; own ones first, then secrets, then what tells of persons."""
+    yield from _look(scan, text, found)
+    if found & HIDDEN:
+        # JSON that was cut off: what hides in escapes is found at its place.
+        plain, places = _prefilter.unescaped(text), _prefilter.places(text)
+        for start, end, rule in _look(scan, plain, scan.suspect(plain)):
+            yield Hit(places[start], places[end], rule)
+
+
+def _look(scan: Scan, text: str, found: int) -> Iterator[Hit]:
     if found & OWN:
         for rule in scan.own:
             yield from _own(rule, text)

@@ -80,14 +80,12 @@ _FORMS: Final = (
     _Form("notion_token", ("ntn_",), f"{_AN}{{36,}}"),
     _Form("shopify_token", ("shpat_", "shpca_", "shppa_", "shpss_"), f"{_HEX}{{32}}"),
     _Form("newrelic_key", ("NRAK-",), "[A-Z0-9]{27}"),
-    # The number of the bot stands before.
-    _Form("telegram_token", (":AA",), f"(?<=[0-9]{{8}}:AA){_W}{{32,36}}{_END}"),
 )
 
 
 def _beginning(prefix: str) -> str:
     """What must stand before a prefix that was just read."""
-    return rf"(?:(?<![A-Za-z0-9]{prefix})|(?<=\\[nrtbf]{prefix}))"
+    return rf"(?:(?<![A-Za-z0-9]{prefix})|(?<=\\[nrtbf]{prefix})|(?<=\\u{_HEX}{{4}}{prefix}))"
 
 
 def _expression(form: _Form) -> re.Pattern[str]:
@@ -95,8 +93,7 @@ def _expression(form: _Form) -> re.Pattern[str]:
 
     In raw JSON text a letter may belong to an escape: ``\nsk-``.
     """
-    prefixes = map(re.escape, form.prefixes)
-    ways = [prefix + ("" if prefix.startswith(":") else _beginning(prefix)) for prefix in prefixes]
+    ways = [prefix + _beginning(prefix) for prefix in map(re.escape, form.prefixes)]
     start = ways[0] if len(ways) == 1 else f"(?:{'|'.join(ways)})"
     return re.compile(start + form.tail)
 
@@ -104,13 +101,24 @@ def _expression(form: _Form) -> re.Pattern[str]:
 _BY_PREFIX: Final = {prefix: form for form in _FORMS for prefix in form.prefixes}
 _EXPRESSIONS: Final = [(form, _expression(form)) for form in _FORMS]
 _JWT_START: Final = "eyJ"
-# Not within a word, since "SK" and "eyJ" stand in every long base64.
+# A bot of Telegram: its number stands before.
+_BOT: Final = re.compile(f":AA(?<=[0-9]{{8}}:AA){_W}{{32,36}}{_END}")
+
+
+def _by_letter(prefixes: list[str]) -> str:
+    """An expression of all of them; ``re`` tries one way after the other, so there is one for each first letter."""
+    letters = dict.fromkeys(one[0] for one in prefixes)
+    rests = {letter: [re.escape(one[1:]) for one in prefixes if one[0] == letter] for letter in letters}
+    return "|".join(f"{letter}(?:{'|'.join(rest)})" for letter, rest in rests.items())
+
+
+# Not within a word, since "SK" and "eyJ" stand in every long base64. The letter may belong to an escape.
 _STARTS: Final = re.compile(
-    "|".join(re.escape(one) + _beginning(re.escape(one)) for one in (*_BY_PREFIX, _JWT_START) if one[0] != ":") + "|:AA"
+    rf"[^A-Za-z0-9](?:(?<=\\)(?:[nrtbf]|u{_HEX}{{4}}))?(?:{_by_letter([*_BY_PREFIX, _JWT_START])})|:AA"
 )
 # One part after the other, each begun only where a word begins: every character is looked at three times at most.
 _JWT: Final = re.compile(
-    r"eyJ(?:(?<![A-Za-z0-9_-]eyJ)|(?<=\\[nrtbf]eyJ))([A-Za-z0-9_-]{6,})\.[A-Za-z0-9_-]{6,}\.(?:[A-Za-z0-9_-]+)?"
+    r"eyJ(?:(?<![A-Za-z0-9_-]eyJ)|(?<=\\[nrtbf]eyJ)|(?<=\\u[0-9a-fA-F]{4}eyJ))([A-Za-z0-9_-]{6,})\.[A-Za-z0-9_-]{6,}\.(?:[A-Za-z0-9_-]+)?"
     r"(?:\.[A-Za-z0-9_-]+){0,2}"
 )
 
@@ -122,15 +130,16 @@ def may_have_token(runs: str) -> bool:
 
 def tokens(text: str) -> Iterator[Hit]:
     """Keys with a known prefix, and JWTs."""
-    starts = {match[0] for match in _STARTS.finditer(text)}
-    # ``sk-`` hides ``sk-proj-`` and the like: the first of them that fits is told.
     for form, expression in _EXPRESSIONS:
-        if not any(prefix.startswith(start) for start in starts for prefix in form.prefixes):
+        if not any(prefix in text for prefix in form.prefixes):
             continue
         for match in expression.finditer(text):
             if form.check is None or form.check(match[0]):
                 yield Hit(*match.span(), form.rule)
-    if _JWT_START in starts:
+    for match in _BOT.finditer(text):
+        number = text[max(match.start() - 12, 0) : match.start()]
+        yield Hit(match.start() - len(number) + len(number.rstrip("0123456789")), match.end(), "telegram_token")
+    if _JWT_START in text:
         yield from (Hit(*match.span(), "jwt") for match in _JWT.finditer(text) if _is_header(_JWT_START + match[1]))
 
 
@@ -145,7 +154,7 @@ def _is_header(part: str) -> bool:
 
 _PEM_BEGIN: Final = re.compile(r"-----BEGIN (?:[A-Z0-9]{1,20} ){0,3}PRIVATE KEY(?: BLOCK)?-----")
 _PEM_END: Final = re.compile(r"-----END [A-Z0-9 ]{0,60}-----")
-_PEM_BODY: Final = re.compile(r"(?:[A-Za-z0-9+/=\s]|\\+[nr])*")
+_PEM_BODY: Final = re.compile(r"(?:[A-Za-z0-9+/=\s]|\\{1,4}[nr])*")
 _PEM_BODY_MIN: Final = 40
 
 
