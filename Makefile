@@ -83,6 +83,8 @@ bench: .venv/.done ## Added CPU per call against no instrumentation and the offi
 	@$(PY) -m tests.benchmarks.hooks
 	@$(PY) -m tests.benchmarks.tools
 	@$(PY) -m tests.benchmarks.sampling
+	@$(PY) -m tests.benchmarks.pipeline
+	@$(PY) -m tests.benchmarks.redaction
 
 build: | $(UV) ## Wheel and sdist into dist/
 	@$(UV) build --quiet && ls -1 dist

@@ -22,6 +22,7 @@ from tests.benchmarks._environments import cache_folder
 BAR_NAIVE = 0.15
 BAR_LOGFIRE = 1.0
 BAR_SHORT_US = 1.0
+VALUES = 10
 BLOCKS = 30
 CALLS = 200
 LOGFIRE = "logfire==5.4.0"
@@ -123,14 +124,14 @@ def contenders() -> dict[str, Once]:
     """By name; none of them finds anything."""
     plain, full = Redactor(), Redactor(pii=PII)
     pattern = re.compile(LOGFIRE_PATTERN, re.IGNORECASE | re.DOTALL)
-    short = "What is the weather?"
+    short = {f"note.{at}": "What is the weather?" for at in range(VALUES)}
     return {
         "seven expressions": naive(TEXT),
         "4 kB of text": lambda: plain.text(TEXT),
         "4 kB of text, all PII": lambda: full.text(TEXT),
         "4 kB of JSON": lambda: plain.text(MESSAGES),
         "4 kB of JSON, all PII": lambda: full.text(MESSAGES),
-        "20 characters": lambda: plain.text(short),
+        "10 values of 20 characters": lambda: plain.attributes(short),
         "20 attributes": lambda: plain.attributes(ATTRIBUTES),
         "20 attributes, all PII": lambda: full.attributes(ATTRIBUTES),
         "Logfire's pattern": lambda: pattern.search(TEXT),
@@ -201,8 +202,8 @@ def main() -> None:
     if theirs:
         both = found["20 attributes"] + ours
         print(f"20 attributes and 4 kB: {both:.2f} µs, {name} {theirs['attributes']:.2f} µs (no bar)")
-    short = found["20 characters"]
-    print(f"a value of 20 characters: {short:.2f} µs (bar {BAR_SHORT_US}) {verdict(short <= BAR_SHORT_US)}")
+    short = found["10 values of 20 characters"] / VALUES
+    print(f"an attribute of 20 characters: {short:.2f} µs (bar {BAR_SHORT_US}) {verdict(short <= BAR_SHORT_US)}")
 
 
 if __name__ == "__main__":

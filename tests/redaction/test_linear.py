@@ -43,5 +43,6 @@ def test_twice_the_length_takes_about_twice_the_time(piece):
     for before in ("", BEFORE, '["'):
         text = before + piece * (2 * SIZE // len(piece))
         if cpu_ns(redactor, text) > FAST_NS * len(text):
-            long, short = cpu_ns(redactor, text, 3), cpu_ns(redactor, text[: len(text) // 2], 3)
-            assert long < 3.2 * short, (before, short, long)
+            # A busy machine may disturb one measurement, and not each of five.
+            half = text[: len(text) // 2]
+            assert any(cpu_ns(redactor, text, 3) < 3.2 * cpu_ns(redactor, half, 3) for _ in range(5)), before

@@ -30,7 +30,7 @@ _SCHEME: Final = re.compile(r"(?:bearer|basic|token|digest|apikey|negotiate)[ \t
 
 # What stands for a secret in examples and in code.
 _NO_VALUE: Final = re.compile(
-    r"""[*.x•_\-…]+|\$\{[^{}]*\}?|\$[A-Za-z_]\w*|\$\(\w[^()]*\)?|\$?\{\{?[^{}]*\}?\}?|<[^<>]*>?|%\([a-z_]+\)s|%s|%[A-Za-z_]+%
+    r"""[*.x•_\-…]+|\$\{[^{}]*\}?|(?-i:\$[A-Z_][A-Z0-9_]*)|\$\(\w[^()]*\)?|\$?\{\{?[^{}]*\}?\}?|<[^<>]*>?|%\([a-z_]+\)s|%s|%[A-Za-z_]+%
     |\[[A-Za-z\ _-]*\]
     |(?:none|null|nil|true|false|undefined|str|string|bytes|int|integer|float|bool|boolean|any|object|optional|required
     |yes|no|self|text|empty|missing|unset|invalid|expired|secretstr|type|const|let|var|new|if|else|and|or|not|in|is
@@ -113,7 +113,9 @@ def _value(text: str, match: re.Match[str], name: str) -> Hit | None:
     scheme = _SCHEME.match(text, at)
     if scheme is not None:
         bare = _CREDENTIAL.match(text, scheme.end())
-        return Hit(*bare.span(), AUTHORIZATION) if bare else None
+        # ``Authorization: token required`` is prose.
+        is_one = bare is not None and (len(bare[0]) >= _LONG_ENOUGH or _EVIDENT.search(bare[0]) is not None)
+        return Hit(*bare.span(), AUTHORIZATION) if bare and is_one else None
     bare = _BARE.match(text, at)
     value = bare[0].rstrip(".:!?") if bare else ""
     if _is_query(match, name):

@@ -87,9 +87,27 @@ def cards(text: str) -> Iterator[Hit]:
     for match in _CARD.finditer(text):
         # Three more digits behind it may be a price.
         for found in dict.fromkeys((match[0], match[0][:_CARD_OF_16])):
-            if _is_card(found) and not (found.isdigit() and is_named_otherwise(text, match.start())):
+            if _is_card(found) and (not found.isdigit() or _is_meant(text, match.start(), found)):
                 yield Hit(match.start(), match.start() + len(found), "card")
                 break
+
+
+# Digits without groups have a check digit that fits by chance one time in ten. Of issuers that few cards are from, a
+# word must say that it is one.
+_COMMON_CARD: Final = re.compile(r"4\d{15}|5[1-5]\d{14}|3[47]\d{13}|6011\d{12}|35\d{14}")
+_CARD_WORD: Final = re.compile(
+    r"\b(?:card|visa|master|amex|diners|discover|jcb|union|maestro|pan\b|cc\b|pay|paid|debit|credit|charge|kart|cart|tarj|カード|卡)",
+    re.IGNORECASE,
+)
+
+
+def _is_meant(text: str, start: int, found: str) -> bool:
+    if is_named_otherwise(text, start):
+        return False
+    if _COMMON_CARD.fullmatch(found):
+        return True
+    around = text[max(start - 40, 0) : start + len(found) + 40]
+    return _CARD_WORD.search(around.replace("_", " ")) is not None
 
 
 def _is_card(found: str) -> bool:
@@ -155,7 +173,7 @@ def _after(text: str, at: int, count: int) -> int | None:
 
 
 _SSN: Final = re.compile(r"(?<![\w.-])(?!000|666|9\d\d)\d{3}(-| |)(?!00)\d\d\1(?!0000)\d{4}(?![\w-]|\.\d)")
-_SSN_WORD: Final = re.compile(r"ssn|social.?sec|soc\.? sec|taxpayer|\btin\b|itin", re.IGNORECASE)
+_SSN_WORD: Final = re.compile(r"ssn|\bsocial\b|soc\.? sec|taxpayer|\btin\b|itin", re.IGNORECASE)
 _SSN_REACH: Final = 48
 
 
@@ -174,13 +192,21 @@ _VERSION: Final = re.compile(
     r"|[A-Za-z]/$",
     re.IGNORECASE,
 )
+_RELEASED: Final = re.compile(
+    r"[\"']?,?\s+(?:(?:is|was|are|has been|or)\s+)?"
+    r"(?:installed|released?|required|later|newer|older|higher|deprecated|out\b)",
+    re.IGNORECASE,
+)
 _V6: Final = re.compile(r"(?<![\w:.])(?:[0-9A-Fa-f]{1,4}:|::)[0-9A-Fa-f:]{1,37}(?:\.\d{1,3}){0,3}(?![\w:])")
 
 
 def addresses(text: str) -> Iterator[Hit]:
     """IP addresses but those of the own machine; no version numbers."""
     for match in _V4.finditer(text):
-        if _is_v4(match[0]) and not _VERSION.search(text[max(match.start() - 40, 0) : match.start()]):
+        is_version = _VERSION.search(text[max(match.start() - 40, 0) : match.start()]) or _RELEASED.match(
+            text, match.end()
+        )
+        if not is_version and _is_v4(match[0]):
             yield Hit(*match.span(), "ip")
     for match in _V6.finditer(text):
         end = match.end() - (match[0].endswith(":") and not match[0].endswith("::"))
