@@ -132,7 +132,7 @@ class Redactor:
         if isinstance(value, (bytes, bytearray)):
             return self._bytes(value)
         if not isinstance(value, (Mapping, list, tuple)):
-            return cast("Any", value)
+            return value
         if id(cast("Any", value)) in around or len(around) >= MAX_DEPTH:
             return FAILED
         within = (*around, id(cast("Any", value)))
