@@ -44,11 +44,12 @@ _QUESTIONS = (
 
 @dataclass(frozen=True)
 class Call:
-    """A request to the service, and the status it should have."""
+    """A request to the service, the status it should have, and the user that a gateway would name (``x-user-id``)."""
 
     path: str
     question: str
     expected: int = 200
+    user: str = ""
 
 
 @dataclass(frozen=True)
@@ -258,7 +259,7 @@ def send(url: str, call: Call, timeout_s: float = 60.0) -> Sent:
     request = urllib.request.Request(
         f"{url}{call.path}",
         data=json.dumps({"question": call.question}).encode(),
-        headers={"Content-Type": "application/json"},
+        headers={"Content-Type": "application/json", **({"x-user-id": call.user} if call.user else {})},
     )
     begun = time.monotonic()
     try:

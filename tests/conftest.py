@@ -21,5 +21,14 @@ def example_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An environment as the README's user has it, with what the example service imports."""
     folder = tmp_path_factory.mktemp("example") / "env"
     wheel = f"spanloom[openai,dspy,fastapi,requests,system] @ {built_wheel().as_uri()}"
-    service = ("fastapi", "uvicorn", "requests", "openai", "dspy")
+    service = ("fastapi", "uvicorn", "requests", "openai", "dspy", "gunicorn")
     return fresh_environment(folder, wheel, *service, constraints=locked_versions())
+
+
+@pytest.fixture(scope="session")
+def hook_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment with the official GenAI utilities and the instrumentation of httpx."""
+    others = ("opentelemetry-util-genai[upload]==1.3b0", "opentelemetry-instrumentation-httpx>=0.61b0,<1")
+    wheel = f"spanloom[openai] @ {built_wheel().as_uri()}"
+    folder = tmp_path_factory.mktemp("beside") / "env"
+    return fresh_environment(folder, wheel, *others, constraints=locked_versions())

@@ -64,12 +64,31 @@ def search_traces(jaeger_url: str, service: str, *, limit: int = 10_000, hours: 
     return traces
 
 
+def search_ids(jaeger_url: str, service: str, tags: Mapping[str, str], *, limit: int = 10_000) -> set[str]:
+    """The trace ids of one service in which a span has all these attributes: what Jaeger's page searches by.
+
+    It is the older API that knows this filter (`/api/traces`, times in microseconds).
+    """
+    now = time.time()
+    query = {
+        "service": service,
+        "tags": json.dumps(tags),
+        "start": str(int((now - 3600) * 1e6)),
+        "end": str(int((now + 60) * 1e6)),
+        "limit": str(limit),
+    }
+    status, body = fetch(f"{jaeger_url}/api/traces?{urllib.parse.urlencode(query)}", timeout_s=60.0)
+    if status != 200:
+        raise StackError(f"Jaeger at {jaeger_url} refused a search: {status}: {body[:300].decode(errors='replace')}")
+    return {trace["traceID"].zfill(32) for trace in json.loads(body)["data"] or []}
+
+
 def read_spans(answer: Mapping[str, Any]) -> list[Span]:
     """Jaeger's answer (OTLP JSON below "result") → flat spans, oldest first.
 
     Keys: trace_id, span_id, parent_id (None at a root), name, kind ("server"), status ("unset" | "ok" | "error"),
-    message, start_ns, end_ns, attributes, resource (dicts of plain values), service, scope, events (list of name,
-    time_ns, attributes). What Jaeger itself adds (attributes that begin with "@jaeger@") is left out.
+    message, start_ns, end_ns, attributes, resource (dicts of plain values), service, scope, trace_state, events (list
+    of name, time_ns, attributes). What Jaeger itself adds (attributes that begin with "@jaeger@") is left out.
     """
     spans: list[Span] = []
     for group in answer.get("result", {}).get("resourceSpans", []):
@@ -195,6 +214,7 @@ def _read_span(span: Mapping[str, Any], resource: dict[str, Any], scope: str) ->
         "resource": resource,
         "service": resource.get("service.name", ""),
         "scope": scope,
+        "trace_state": span.get("traceState", ""),
         "events": [_read_event(event) for event in span.get("events", [])],
     }
 

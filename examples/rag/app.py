@@ -14,6 +14,7 @@ from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 from pydantic import BaseModel
 
 from rag import advice, corpus, settings, stock
+from rag.caller import Caller
 from rag.program import HandbookProgram
 
 
@@ -44,6 +45,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 app = FastAPI(title="Handbook", lifespan=lifespan)
+app.add_middleware(Caller)
 
 
 @app.exception_handler(dspy.LMError)

@@ -13,21 +13,11 @@ from typing import Any
 import pytest
 
 from tests._support.otlp import read_spans
-from tests._support.wheel import built_wheel, fresh_environment, locked_versions
 from tests.zero_code._events import DETAILS, MODE, events_of, named, requests_of, run
 
 HOOK, FOLDER = "OTEL_INSTRUMENTATION_GENAI_COMPLETION_HOOK", "OTEL_INSTRUMENTATION_GENAI_UPLOAD_BASE_PATH"
 REFERENCES = {"gen_ai.input.messages_ref", "gen_ai.output.messages_ref"}
 BY_DIGEST = {"gen_ai.system_instructions_ref", "gen_ai.tool.definitions_ref"}
-
-
-@pytest.fixture(scope="module")
-def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment with the official GenAI utilities and the instrumentation of httpx."""
-    others = ("opentelemetry-util-genai[upload]==1.3b0", "opentelemetry-instrumentation-httpx>=0.61b0,<1")
-    wheel = f"spanloom[openai] @ {built_wheel().as_uri()}"
-    folder = tmp_path_factory.mktemp("beside") / "env"
-    return fresh_environment(folder, wheel, *others, constraints=locked_versions())
 
 
 def uploaded(folder: Path) -> dict[str, Any]:
@@ -41,13 +31,13 @@ def model_calls(folder: Path) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def both(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def both(hook_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One inference with every kind of part, recorded by the official handler and by ours."""
     folder = tmp_path_factory.mktemp("both")
     (folder / "compare.py").write_text(COMPARE)
     for name in ("official", "ours"):
         (folder / name).mkdir()
-    command = [str(python), str(folder / "compare.py")]
+    command = [str(hook_python), str(folder / "compare.py")]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return folder
@@ -161,11 +151,11 @@ def test_references_are_on_the_span_and_those_of_equal_content_are_equal(both: P
 
 
 @pytest.mark.parametrize("mode", ["NO_CONTENT", "EVENT_ONLY"])
-def test_content_is_uploaded_whatever_is_captured(python: Path, tmp_path: Path, mode: str) -> None:
+def test_content_is_uploaded_whatever_is_captured(hook_python: Path, tmp_path: Path, mode: str) -> None:
     """As officially: the hook is the switch. Its references are on the span, and on the event where there is one."""
     (tmp_path / "uploads").mkdir()
     settings = {HOOK: "upload", FOLDER: str(tmp_path / "uploads"), MODE: mode}
-    done = run(python, tmp_path, 'ask("a secret")\n', **settings)
+    done = run(hook_python, tmp_path, 'ask("a secret")\n', **settings)
     assert done.returncode == 0, done.stderr
     assert uploaded(tmp_path / "uploads")["inputs"][-1]["parts"] == [{"content": "a secret", "type": "text"}]
     (span,) = model_calls(tmp_path)
@@ -184,10 +174,10 @@ def test_content_is_uploaded_whatever_is_captured(python: Path, tmp_path: Path, 
     ],
 )
 def test_a_hook_that_cannot_be_had_is_one_line(
-    python: Path, tmp_path: Path, settings: dict[str, str], said: str
+    hook_python: Path, tmp_path: Path, settings: dict[str, str], said: str
 ) -> None:
     """The program runs on, the spans are recorded, and the line names the setting or the place."""
-    done = run(python, tmp_path, 'ask("hello")\nprint("served")\n', **settings)
+    done = run(hook_python, tmp_path, 'ask("hello")\nprint("served")\n', **settings)
     assert (done.returncode, done.stdout) == (0, "served\n"), done.stderr
     assert done.stderr.count(said) == 1, done.stderr
     assert "Traceback" not in done.stderr
@@ -218,9 +208,9 @@ print("a plain request", told())
 """
 
 
-def test_the_http_client_below_a_model_call_tells_no_trace(python: Path, tmp_path: Path) -> None:
+def test_the_http_client_below_a_model_call_tells_no_trace(hook_python: Path, tmp_path: Path) -> None:
     """The real instrumentation of httpx2, with the real SDK above it: its spans are there, its header is not."""
-    done = run(python, tmp_path, BELOW)
+    done = run(hook_python, tmp_path, BELOW)
     assert done.stdout.splitlines() == [
         "below model calls [False, False]",
         "another propagator [False, False, False]",

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from spanloom.sampling._match import Condition, Matcher, escaped, regex_of
+from spanloom.sampling._match import FIELDS, Condition, Matcher, escaped, regex_of
 from spanloom.sampling._rules import SamplingRules, TailKind, TailRule, TailRules
 from spanloom.semconv import GenAI, HTTPServer, Operation, Spanloom
 
@@ -90,7 +90,9 @@ def _policy(rule: TailRule) -> tuple[Policy | None, str]:
         kind, settings = _SIMPLE[rule.kind](rule)
     remark = _DIFFERS.get(rule.kind, "")
     if kind == "numeric_attribute":
-        remark = "this policy sees whole numbers only, not 1.5 and not 1.0"
+        remark = "this policy sees whole numbers only, not 1.5 and not 1.0, and no lists"
+    elif rule.matcher and any(one.name not in FIELDS for one in rule.matcher.conditions):
+        remark = "a policy looks into no lists; a process keeps a span with a list that has one of the values"
     return _named(rule.name, kind, settings), remark
 
 

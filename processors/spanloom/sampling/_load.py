@@ -192,7 +192,7 @@ def _tail_rule(row: Section, names: set[str]) -> TailRule | None:
         row.fail("", f"has the conditions {' and '.join(kinds)}; write two rules, since any rule keeps a trace")
     else:
         row.fail("", f"has no condition; there are {', '.join(_READERS)}")
-    row.close("name", *kinds)
+    row.close("name", *_READERS)
     return rule
 
 
