@@ -95,6 +95,8 @@ class SpanloomProcessor(SpanProcessor):
         """Write what the context carries, and note the local root."""
         hooks.span_started(span, parent_context)
         hooks.attempt("pipeline.start", self._start, span, parent_context)
+        if self._tail is not None:
+            hooks.attempt("sampling.start", self._noted, self._tail, span)
         for processor in self._starting:
             hooks.attempt("pipeline.behind", processor.on_start, span, parent_context)
 
@@ -131,8 +133,12 @@ class SpanloomProcessor(SpanProcessor):
         attributes = hooks.context_attributes(parent_context)
         if attributes:
             span.set_attributes(attributes)
-        if self._tail is not None:
-            self._tail.started(span)
+
+    @staticmethod
+    def _noted(tail: TailSampler, span: Span) -> None:
+        # Of those that are only recorded the tail never sees the end.
+        if span.get_span_context().trace_flags & TraceFlags.SAMPLED:
+            tail.started(span)
 
     def _write(self, span: Span) -> None:
         added = self._added(plain_attributes(span))
