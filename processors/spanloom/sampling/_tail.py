@@ -28,8 +28,11 @@ if TYPE_CHECKING:
 
 # Verdicts that are remembered for spans that end after their trace was decided.
 MAX_REMEMBERED: Final = 16_384
-# Spans that wait without having been measured: most traces are over before their turn comes.
+# Spans that wait without having been measured: most traces are over before their turn comes. Fewer where spans are so
+# large that these would be more than a 16th of the bytes that may wait.
 MAX_UNMEASURED: Final = 256
+_FIRST_UNMEASURED: Final = 16
+_UNMEASURED_SHARE: Final = 16
 # What a trace takes by itself.
 TRACE_BYTES: Final = 1_000
 FULL, LARGE, LONG, OLD, FLUSHED = "traces", "bytes", "spans", "age", "flush"
@@ -100,6 +103,7 @@ class TailSampler:
         self._remembered: OrderedDict[int, Verdict] = OrderedDict()
         self._fresh: list[_Trace] = []
         self._unmeasured = 0
+        self._most_unmeasured = _FIRST_UNMEASURED
         self._bytes = 0
         self._judge.after_fork()
 
@@ -176,7 +180,7 @@ class TailSampler:
     def _is_due(self, trace: _Trace) -> bool:
         """Whether the bounds are to be looked at. A trace's own age, too: no other trace may begin for long."""
         return (
-            self._unmeasured >= MAX_UNMEASURED
+            self._unmeasured >= self._most_unmeasured
             or len(trace.spans) >= self._rules.max_spans_per_trace
             or self._clock() - trace.begun_s > self._rules.max_age_s
         )
@@ -212,7 +216,11 @@ class TailSampler:
                 trace.is_fresh = False
                 trace.measured += len(spans)
         sizes = [(trace, sum(map(size_of, spans))) for trace, spans in waiting]
+        count, total = sum(len(spans) for _, spans in waiting), sum(size for _, size in sizes)
         with self._lock:
+            if count:
+                share = self._rules.max_bytes // _UNMEASURED_SHARE * count // total
+                self._most_unmeasured = max(1, min(MAX_UNMEASURED, share))
             for trace, size in sizes:
                 if trace.verdict is None:
                     trace.size_bytes += size
