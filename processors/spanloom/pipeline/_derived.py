@@ -17,13 +17,18 @@ if TYPE_CHECKING:
 # differ from the original's, by the names that ``ReadableSpan`` has for them.
 Finish = Callable[[ReadableSpan, "dict[str, Any] | None", bool], dict[str, Any]]
 NAME, ATTRIBUTES, EVENTS, LINKS, STATUS = "_name", "_attributes", "_events", "_links", "_status"
+# Attributes, events and links that are missing: those that the SDK dropped, and those that the limit takes.
+DROPPED = "_dropped"
 
 
 class DerivedSpan(ReadableSpan):
     """A span in another's place, with everything of the original that is not asked to change, dropped counts included.
 
-    ``ReadableSpan.__init__`` is not called: what it would set is found in the original, or made by ``finish``.
+    ``ReadableSpan.__init__`` is not called: what it would set is found in the original, or made by ``finish``. Then the
+    original is let go.
     """
+
+    _dropped: tuple[int, int, int]
 
     def __init__(  # pyright: ignore[reportMissingSuperCall]
         self,
@@ -33,39 +38,45 @@ class DerivedSpan(ReadableSpan):
         attributes: dict[str, Any] | None = None,
         without_content: bool = False,
     ) -> None:
-        self._original = original
-        self._finish = finish
+        self._made_of: tuple[Any, ...] | None = (original, finish, attributes, without_content)
         # Every span processor asks for it at once.
         self._context = context
-        self._own_attributes = attributes
-        self._without_content = without_content
 
     def __getattr__(self, name: str) -> Any:
         """What is not set here. The first question makes everything that is to be shown."""
         known = self.__dict__
-        if name.startswith("__") or "_original" not in known:
-            raise AttributeError(name)
-        original = self._original
-        if ATTRIBUTES not in known:
-            # Two exporters may come here at once: both make the same, and one of theirs stays.
-            context = self._context
-            fields = self._finish(original, self._own_attributes, self._without_content)
-            known.update(original.__dict__)
-            known.update(fields)
-            self._context = context
-        return known[name] if name in known else getattr(original, name)
+        made_of = None if name.startswith("__") else known.get("_made_of")
+        if made_of is not None:
+            # Two exporters may come here at once: both make the same. Nobody may see a part of it, which would be what
+            # was not redacted, so it is put in place in one step.
+            known.update(self._shown(*made_of))
+        if name in known:
+            return known[name]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def _shown(
+        self, original: ReadableSpan, finish: Finish, attributes: dict[str, Any] | None, without_content: bool
+    ) -> dict[str, Any]:
+        dropped = (original.dropped_attributes, original.dropped_events, original.dropped_links)
+        fields = finish(original, attributes, without_content)
+        return {**original.__dict__, DROPPED: dropped, **fields, "_context": self._context, "_made_of": None}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies: what is shown, and nothing that it was made of."""
+        _ = self._attributes
+        return dict(self.__dict__)
 
     @property
     def dropped_attributes(self) -> int:
-        """As the SDK counted them."""
-        return self._original.dropped_attributes
+        """Those that the SDK dropped, and those that were over the limit of bytes."""
+        return self._dropped[0]
 
     @property
     def dropped_events(self) -> int:
-        """As the SDK counted them."""
-        return self._original.dropped_events
+        """The same of events."""
+        return self._dropped[1]
 
     @property
     def dropped_links(self) -> int:
-        """As the SDK counted them."""
-        return self._original.dropped_links
+        """The same of links."""
+        return self._dropped[2]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.sdk.trace import Span, SpanProcessor
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
@@ -67,7 +67,7 @@ class SpanloomProcessor(SpanProcessor):
         rules = sampling if sampling is not None else sampling_from_settings()
         self._tail = TailSampler(rules.tail, self._prepared, self._emit) if rules.tail is not None else None
         self._thresholds = Thresholds()
-        self._enrichers = (*enrichers, _cost_of)
+        self._enrichers = tuple(enrichers)
         self._writes_at_end = _probe.can_write_at_end()
         self._counters = Counters(self._tail, self._finisher, self._redactor)
         for processor in behind:
@@ -141,7 +141,7 @@ class SpanloomProcessor(SpanProcessor):
             tail.started(span)
 
     def _write(self, span: Span) -> None:
-        added = self._added(plain_attributes(span))
+        added = self._added(plain_attributes(span), (*self._enrichers, _cost_of))
         if added:
             span.set_attributes(added)
 
@@ -157,19 +157,23 @@ class SpanloomProcessor(SpanProcessor):
     def _prepared(self, span: ReadableSpan) -> dict[str, Any]:
         """All attributes of an ended span, for the tail sampler."""
         attributes = plain_attributes(span)
-        if GenAI.OPERATION_NAME in attributes:
-            self._complete(attributes)
+        self._complete(attributes)
         return attributes
 
     def _complete(self, attributes: dict[str, Any]) -> bool:
-        """Add what is missing; True where something was. Only model calls of other recorders lack anything."""
-        missing = GenAI.OPERATION_NAME in attributes and Spanloom.COST_STATUS not in attributes
-        return missing and self._added(attributes) is not None
+        """Add what is missing; True where something was. A cost is missing of other recorders' model calls only."""
+        added = None
+        if self._enrichers and not self._writes_at_end:
+            added = self._added(attributes, self._enrichers)
+        if GenAI.OPERATION_NAME in attributes and Spanloom.COST_STATUS not in attributes:
+            added = self._added(attributes, _COST) or added
+        return added is not None
 
-    def _added(self, attributes: dict[str, Any]) -> dict[str, Any] | None:
+    @staticmethod
+    def _added(attributes: dict[str, Any], enrichers: Sequence[Enricher]) -> dict[str, Any] | None:
         """What the enrichers add, each of which sees what those before it have added."""
         found: dict[str, Any] = {}
-        for enrich in self._enrichers:
+        for enrich in enrichers:
             with hooks.guard("pipeline.enrich"):
                 added = enrich(attributes)
                 if added:
@@ -192,3 +196,6 @@ class SpanloomProcessor(SpanProcessor):
 
 def _cost_of(attributes: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return cost_attributes(attributes)
+
+
+_COST: Final[tuple[Enricher, ...]] = (_cost_of,)
