@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -63,6 +64,12 @@ def _exported(export: Callable[[Any], R], some: Iterator[Sequence[Any]]) -> list
     return results
 
 
+def shut_down(exporter: Any, timeout_millis: float) -> None:
+    """With the time that is left, where the exporter asks for it; the SDK looks at the signature as well."""
+    takes_time = "timeout_millis" in inspect.getfullargspec(exporter.shutdown).args
+    exporter.shutdown(**({"timeout_millis": timeout_millis} if takes_time else {}))
+
+
 class BoundedSpanExporter(SpanExporter):
     """Hands spans on to another exporter, at most ``max_bytes`` at once. Everything else is the other's."""
 
@@ -76,9 +83,9 @@ class BoundedSpanExporter(SpanExporter):
         failed = [one for one in results if one is not SpanExportResult.SUCCESS]
         return failed[0] if failed else SpanExportResult.SUCCESS
 
-    def shutdown(self) -> None:
+    def shutdown(self, timeout_millis: float = 30_000) -> None:
         """The inner one's."""
-        self.inner.shutdown()
+        shut_down(self.inner, timeout_millis)
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """The inner one's."""
@@ -103,9 +110,9 @@ class BoundedLogExporter(LogRecordExporter):
         failed = [one for one in results if one is not LogRecordExportResult.SUCCESS]
         return failed[0] if failed else LogRecordExportResult.SUCCESS
 
-    def shutdown(self) -> None:
+    def shutdown(self, timeout_millis: float = 30_000) -> None:
         """The inner one's."""
-        self.inner.shutdown()
+        shut_down(self.inner, timeout_millis)
 
     def force_flush(self, timeout_millis: int = 10_000) -> bool:
         """The inner one's, where it has one: the interface does not ask for it."""

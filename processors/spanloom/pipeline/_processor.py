@@ -40,7 +40,9 @@ if TYPE_CHECKING:
 
 # What a span that has ended is still to be given, from what stands on it; ``None`` for nothing.
 Enricher = Callable[[Mapping[str, Any]], "Mapping[str, Any] | None"]
-_EMPTY = (SpanProcessor.on_start, BatchSpanProcessor.on_start, SimpleSpanProcessor.on_start)
+_STOCK = (SpanProcessor, BatchSpanProcessor, SimpleSpanProcessor)
+# They do nothing, and each span would pay for a call.
+_EMPTY = frozenset({one.on_start for one in _STOCK} | {one._on_ending for one in _STOCK})  # pyright: ignore[reportPrivateUsage]
 
 
 class SpanloomProcessor(SpanProcessor):
@@ -78,7 +80,7 @@ class SpanloomProcessor(SpanProcessor):
         self._behind = (*self._behind, processor)
         if type(processor).on_start not in _EMPTY:
             self._starting = (*self._starting, processor)
-        if type(processor)._on_ending not in (SpanProcessor._on_ending, BatchSpanProcessor._on_ending):  # pyright: ignore[reportPrivateUsage]
+        if type(processor)._on_ending not in _EMPTY:  # pyright: ignore[reportPrivateUsage]
             self._ending = (*self._ending, processor)
 
     @property

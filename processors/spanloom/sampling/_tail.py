@@ -265,9 +265,9 @@ class TailSampler:
                 rest, trace.spans = trace.spans, []
         if verdict.keep or self._rules.skeleton:
             for span, rows in zip(spans, attributes, strict=True):
-                self._emit_one(span, rows, verdict)
+                hooks.attempt("sampling.emit", self._emit_one, span, rows, verdict)
         for span in rest:
-            self._late(span)
+            hooks.attempt("sampling.late", self._late, span)
 
     def _judged(self, trace: _Trace, spans: list[ReadableSpan], attributes: list[dict[str, Any]]) -> Verdict:
         verdict = self._judge.by_rules(spans, attributes, trace.mask)
