@@ -74,6 +74,7 @@ soak: .venv/.done ## 100,000 short calls over every kind of end: memory stays fl
 	@$(PY) -m tests.no_harm.soak $(SOAK_ARGS)
 	@$(PY) -m tests.dspy.soak $(SOAK_ARGS)
 	@$(PY) -m tests.tool_calls.soak
+	@$(PY) -m tests.sampling.soak
 
 format: .venv/.done ## Let ruff format and fix
 	@.venv/bin/ruff format . && .venv/bin/ruff check --fix .

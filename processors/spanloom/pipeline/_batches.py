@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult
@@ -15,14 +17,16 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 def portions(items: Sequence[T], size: Callable[[T], int], max_bytes: int) -> Iterator[Sequence[T]]:
     """The same items in order, in portions of at most ``max_bytes``; one that is larger alone goes alone."""
     begun, total = 0, 0
+    room = max_bytes - shared_size(items)
     for index, item in enumerate(items):
         needed = size(item)
-        if index > begun and total + needed > max_bytes:
+        if index > begun and total + needed > room:
             yield items[begun:index]
             begun, total = index, 0
         total += needed
@@ -30,10 +34,40 @@ def portions(items: Sequence[T], size: Callable[[T], int], max_bytes: int) -> It
         yield items[begun:] if begun else items
 
 
+def shared_size(items: Sequence[Any]) -> int:
+    """Bytes of the resources and scopes, of which a request has each once."""
+    shared = {id(one): one for item in items for one in (item.resource, item.instrumentation_scope) if one is not None}
+    size = 0
+    for one in shared.values():
+        texts = (getattr(one, name, None) or "" for name in ("name", "version", "schema_url"))
+        size += SPAN_BYTES + attributes_size(one.attributes or {}) + sum(map(size_of, texts))
+    return size
+
+
 def record_size(record: ReadableLogRecord) -> int:
     """Bytes of a log record, estimated high."""
     inner = record.log_record
-    return SPAN_BYTES + size_of(inner.body or "") + attributes_size(inner.attributes or {})
+    texts = size_of(inner.event_name or "") + size_of(inner.severity_text or "")
+    return SPAN_BYTES + texts + size_of(inner.body or "") + attributes_size(inner.attributes or {})
+
+
+def _exported(export: Callable[[Any], R], some: Iterator[Sequence[Any]]) -> list[R]:
+    """Each portion on its own. One that raises does not cost the others; the caller gets to know of it afterwards."""
+    results: list[R] = []
+
+    def step(one: Sequence[Any]) -> None:
+        results.append(export(one))
+
+    with ExitStack() as stack:
+        for one in reversed(list(some)):
+            stack.callback(step, one)
+    return results
+
+
+def shut_down(exporter: Any, timeout_millis: float) -> None:
+    """With the time that is left, where the exporter asks for it; the SDK looks at the signature as well."""
+    takes_time = "timeout_millis" in inspect.getfullargspec(exporter.shutdown).args
+    exporter.shutdown(**({"timeout_millis": timeout_millis} if takes_time else {}))
 
 
 class BoundedSpanExporter(SpanExporter):
@@ -45,13 +79,13 @@ class BoundedSpanExporter(SpanExporter):
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Each portion on its own: one that fails does not cost the others."""
-        results = [self.inner.export(some) for some in portions(spans, span_size, self._max_bytes)]
+        results = _exported(self.inner.export, portions(spans, span_size, self._max_bytes))
         failed = [one for one in results if one is not SpanExportResult.SUCCESS]
         return failed[0] if failed else SpanExportResult.SUCCESS
 
-    def shutdown(self) -> None:
+    def shutdown(self, timeout_millis: float = 30_000) -> None:
         """The inner one's."""
-        self.inner.shutdown()
+        shut_down(self.inner, timeout_millis)
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """The inner one's."""
@@ -72,13 +106,13 @@ class BoundedLogExporter(LogRecordExporter):
 
     def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
         """Each portion on its own."""
-        results = [self.inner.export(some) for some in portions(batch, record_size, self._max_bytes)]
+        results = _exported(self.inner.export, portions(batch, record_size, self._max_bytes))
         failed = [one for one in results if one is not LogRecordExportResult.SUCCESS]
         return failed[0] if failed else LogRecordExportResult.SUCCESS
 
-    def shutdown(self) -> None:
+    def shutdown(self, timeout_millis: float = 30_000) -> None:
         """The inner one's."""
-        self.inner.shutdown()
+        shut_down(self.inner, timeout_millis)
 
     def force_flush(self, timeout_millis: int = 10_000) -> bool:
         """The inner one's, where it has one: the interface does not ask for it."""

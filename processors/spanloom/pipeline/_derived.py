@@ -5,30 +5,30 @@ That is the exporter, on its own thread; the application's thread pays for one s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from types import MappingProxyType
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.sdk.trace import ReadableSpan
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-    from opentelemetry.trace import Link, SpanContext, SpanKind, Status
-    from opentelemetry.util.types import Attributes
+    from opentelemetry.trace import SpanContext
 
 # (original, its attributes with what was added where something was, whether content is left out) -> the fields that
 # differ from the original's, by the names that ``ReadableSpan`` has for them.
 Finish = Callable[[ReadableSpan, "dict[str, Any] | None", bool], dict[str, Any]]
 NAME, ATTRIBUTES, EVENTS, LINKS, STATUS = "_name", "_attributes", "_events", "_links", "_status"
-_SHOWN = frozenset({NAME, ATTRIBUTES, EVENTS, LINKS, STATUS})
+# Attributes, events and links that are missing: those that the SDK dropped, and those that the limit takes.
+DROPPED = "_dropped"
 
 
 class DerivedSpan(ReadableSpan):
     """A span in another's place, with everything of the original that is not asked to change, dropped counts included.
 
-    ``ReadableSpan.__init__`` is not called: what it would set is found in the original, or made by ``finish``.
+    ``ReadableSpan.__init__`` is not called: what it would set is found in the original, or made by ``finish``. Then the
+    original is let go.
     """
+
+    _dropped: tuple[int, int, int]
 
     def __init__(  # pyright: ignore[reportMissingSuperCall]
         self,
@@ -38,86 +38,45 @@ class DerivedSpan(ReadableSpan):
         attributes: dict[str, Any] | None = None,
         without_content: bool = False,
     ) -> None:
-        self._original = original
-        self._finish = finish
+        self._made_of: tuple[Any, ...] | None = (original, finish, attributes, without_content)
         # Every span processor asks for it at once.
         self._context = context
-        self._own_attributes = attributes
-        self._without_content = without_content
-        self._made: dict[str, Any] | None = None
-
-    def _shown(self, field: str) -> Any:
-        """One of the fields that may differ from the original's."""
-        made = self._made
-        if made is None:
-            # Two exporters may come here at once: both make the same, and one of theirs stays.
-            made = self._made = self._finish(self._original, self._own_attributes, self._without_content)
-        return made[field] if field in made else getattr(self._original, field)
 
     def __getattr__(self, name: str) -> Any:
-        """What the SDK's own methods ask for by its private name."""
-        if name.startswith("__") or "_made" not in self.__dict__:
-            raise AttributeError(name)
-        return self._shown(name) if name in _SHOWN else getattr(self._original, name)
+        """What is not set here. The first question makes everything that is to be shown."""
+        known = self.__dict__
+        made_of = None if name.startswith("__") else known.get("_made_of")
+        if made_of is not None:
+            # Two exporters may come here at once: both make the same. Nobody may see a part of it, which would be what
+            # was not redacted, so it is put in place in one step.
+            known.update(self._shown(*made_of))
+        if name in known:
+            return known[name]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
-    @property
-    def name(self) -> str:
-        """Redacted."""
-        return self._shown(NAME)
+    def _shown(
+        self, original: ReadableSpan, finish: Finish, attributes: dict[str, Any] | None, without_content: bool
+    ) -> dict[str, Any]:
+        dropped = (original.dropped_attributes, original.dropped_events, original.dropped_links)
+        fields = finish(original, attributes, without_content)
+        return {**original.__dict__, DROPPED: dropped, **fields, "_context": self._context, "_made_of": None}
 
-    @property
-    def attributes(self) -> Attributes:
-        """With what was added; redacted, and within the limit."""
-        return MappingProxyType(self._shown(ATTRIBUTES))
-
-    @property
-    def events(self) -> Sequence[Event]:
-        """Redacted, and within the limit."""
-        return tuple(self._shown(EVENTS))
-
-    @property
-    def links(self) -> Sequence[Link]:
-        """Redacted."""
-        return tuple(self._shown(LINKS))
-
-    @property
-    def status(self) -> Status:
-        """Redacted."""
-        return self._shown(STATUS)
-
-    @property
-    def kind(self) -> SpanKind:
-        """The original's, like all that follows."""
-        return self._original.kind
-
-    @property
-    def parent(self) -> SpanContext | None:
-        return self._original.parent
-
-    @property
-    def start_time(self) -> int | None:
-        return self._original.start_time
-
-    @property
-    def end_time(self) -> int | None:
-        return self._original.end_time
-
-    @property
-    def resource(self) -> Resource:
-        return self._original.resource
-
-    @property
-    def instrumentation_scope(self) -> InstrumentationScope | None:
-        return self._original.instrumentation_scope
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies: what is shown, and nothing that it was made of."""
+        _ = self._attributes
+        return dict(self.__dict__)
 
     @property
     def dropped_attributes(self) -> int:
-        return self._original.dropped_attributes
+        """Those that the SDK dropped, and those that were over the limit of bytes."""
+        return self._dropped[0]
 
     @property
     def dropped_events(self) -> int:
-        return self._original.dropped_events
+        """The same of events."""
+        return self._dropped[1]
 
     @property
     def dropped_links(self) -> int:
-        return self._original.dropped_links
+        """The same of links."""
+        return self._dropped[2]

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
-from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import Link, Status
 
@@ -16,6 +15,7 @@ from spanloom.genai import hooks
 from spanloom.pipeline._content import events_without_content, without_content
 from spanloom.pipeline._derived import ATTRIBUTES, EVENTS, LINKS, NAME, STATUS
 from spanloom.pipeline._limits import Limit
+from spanloom.pipeline._parts import event_with, link_with
 
 FAILED: Final = "[redaction failed]"
 
@@ -61,7 +61,12 @@ def _hidden(span: ReadableSpan) -> dict[str, Any]:
 
 
 def _skeleton(span: ReadableSpan, fields: dict[str, Any]) -> dict[str, Any]:
-    return {ATTRIBUTES: without_content(fields[ATTRIBUTES]), EVENTS: events_without_content(span.events)}
+    """A description is what an exception says, which may be content."""
+    return {
+        ATTRIBUTES: without_content(fields[ATTRIBUTES]),
+        EVENTS: events_without_content(span.events),
+        STATUS: Status(span.status.status_code),
+    }
 
 
 def _redacted(span: ReadableSpan, fields: dict[str, Any], redactor: Redacts) -> dict[str, Any]:
@@ -69,7 +74,7 @@ def _redacted(span: ReadableSpan, fields: dict[str, Any], redactor: Redacts) -> 
     attributes = redactor.attributes(fields[ATTRIBUTES])
     if attributes is not None:
         fields[ATTRIBUTES] = attributes
-    name, status = span.name, span.status
+    name, status = span.name, fields.get(STATUS, span.status)
     if (shown := redactor.text(name)) is not name:
         fields[NAME] = shown
     if status.description and (told := redactor.text(status.description)) is not status.description:
@@ -92,13 +97,6 @@ def plain_attributes(span: ReadableSpan) -> dict[str, Any]:
     return attributes.copy() if attributes else {}
 
 
-def bounded(attributes: Mapping[str, Any], dropped: int) -> BoundedAttributes:
-    """Attributes with the count of those that the SDK dropped."""
-    made = BoundedAttributes(attributes=attributes)
-    made.dropped = dropped
-    return made
-
-
 def _event(event: Event, redactor: Redacts) -> Event:
     name = redactor.text(event.name)
     attributes = redactor.attributes(event.attributes) if event.attributes else None
@@ -106,9 +104,9 @@ def _event(event: Event, redactor: Redacts) -> Event:
         if name is event.name:
             return event
         attributes = dict(event.attributes or {})
-    return Event(name, bounded(attributes, event.dropped_attributes), event.timestamp)
+    return event_with(event, attributes, name)
 
 
 def _link(link: Link, redactor: Redacts) -> Link:
     attributes = redactor.attributes(link.attributes) if link.attributes else None
-    return link if attributes is None else Link(link.context, bounded(attributes, link.dropped_attributes))
+    return link if attributes is None else link_with(link, attributes)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, cast
 
 from opentelemetry.sdk.trace import Event, ReadableSpan
-from opentelemetry.trace import Link
+from opentelemetry.trace import Link, SpanContext, Status
 
 from spanloom.genai import hooks
-from spanloom.pipeline._derived import ATTRIBUTES, EVENTS
+from spanloom.pipeline._derived import ATTRIBUTES, DROPPED, EVENTS, LINKS, NAME, STATUS
+from spanloom.pipeline._parts import event_with, link_with
 
 # Encoded, besides names and texts (measured generously with OTLP/JSON): ids, times and braces; a value's own frame.
 SPAN_BYTES: Final = 400
@@ -25,11 +26,9 @@ def size_of(value: Any) -> int:
         return len(value) if value.isascii() else len(value.encode(errors="replace"))
     # Before the abstract classes: a look at those costs more than all the rest.
     if isinstance(value, (tuple, list)):
-        size = 0
-        for item in cast("Sequence[Any]", value):
-            size += size_of(item) + VALUE_BYTES
-        return size
-    if isinstance(value, (int, float)) or value is None:
+        items = cast("Sequence[Any]", value)
+        return sum([size_of(item) for item in items]) + VALUE_BYTES * len(items)
+    if isinstance(value, (int, float)):
         return _NUMBER_BYTES
     if isinstance(value, bytes):
         return len(value) * 4 // 3
@@ -40,23 +39,30 @@ def size_of(value: Any) -> int:
 
 def attributes_size(attributes: Mapping[str, Any]) -> int:
     """Bytes of names and values."""
-    return sum(len(name) + VALUE_BYTES + size_of(value) for name, value in attributes.items())
+    return sum(size_of(name) + VALUE_BYTES + size_of(value) for name, value in attributes.items())
 
 
 def span_size(span: ReadableSpan) -> int:
     """Bytes of a whole span, estimated high."""
-    size = SPAN_BYTES + len(span.name) + attributes_size(span.attributes or {})
+    size = SPAN_BYTES + size_of(span.name) + attributes_size(span.attributes or {})
+    size += size_of(span.status.description or "") + _state_size(span.context)
     for one in (*span.events, *span.links):
         size += _part_size(one)
     return size
 
 
 def _part_size(part: Event | Link) -> int:
-    return SPAN_BYTES // 4 + attributes_size(part.attributes or {}) + len(getattr(part, "name", ""))
+    own = size_of(part.name) if isinstance(part, Event) else _state_size(part.context)
+    return SPAN_BYTES // 4 + attributes_size(part.attributes or {}) + own
+
+
+def _state_size(context: SpanContext | None) -> int:
+    state = context.trace_state if context is not None else None
+    return sum(len(key) + len(value) + 2 for key, value in state.items()) if state else 0
 
 
 class Limit:
-    """Cuts spans that are longer than ``max_bytes`` (attributes and events together)."""
+    """Cuts spans that are longer than ``max_bytes``, whatever of them it is that is long."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
@@ -64,42 +70,83 @@ class Limit:
 
     def apply(self, span: ReadableSpan, fields: dict[str, Any]) -> None:
         """Replace what is too long in ``fields``: those that differ from the span's own."""
-        attributes, events = fields[ATTRIBUTES], fields.get(EVENTS)
-        if events is None and not len(getattr(span, EVENTS)):
-            events = ()
-        if not events and _at_most(attributes) <= self._max_bytes:
+        attributes = fields[ATTRIBUTES]
+        if _at_most(attributes) <= self._max_bytes // 2 and _has_nothing_else(span, fields):
             return
-        events = span.events if events is None else events
-        excess = attributes_size(attributes) + sum(map(_part_size, events)) - self._max_bytes
-        if excess > 0:
-            self.cut_spans += 1
-            fields[ATTRIBUTES], fields[EVENTS] = self._cut(attributes, list(events), excess)
-
-    def _cut(
-        self, attributes: Mapping[str, Any], events: list[Event], excess: int
-    ) -> tuple[dict[str, Any], list[Event]]:
+        texts = _texts_of(span, fields)
+        events, links = (() if _is_empty(span, fields, one) else fields.get(one) for one in (EVENTS, LINKS))
+        events = list(span.events if events is None else events)
+        links = list(span.links if links is None else links)
+        excess = attributes_size(attributes) + sum(map(size_of, texts.values())) - self._max_bytes
+        excess += sum(map(_part_size, (*events, *links)))
+        if excess <= 0:
+            return
+        self.cut_spans += 1
         rows, excess = cut_texts(attributes, excess)
-        for index, event in enumerate(events):
-            if excess <= 0:
-                break
-            told, excess = cut_texts(event.attributes or {}, excess)
-            events[index] = Event(event.name, told, event.timestamp)
-        # Very many short things: the newest events go, then the longest attributes.
-        while excess > 0 and events:
-            excess -= _part_size(events.pop())
-        return (_shortest(rows, self._max_bytes) if excess > 0 else rows), events
+        excess = _cut_parts(events, excess, event_with)
+        excess = _cut_parts(links, excess, link_with)
+        fields.update(zip((ATTRIBUTES, EVENTS, LINKS), (rows, events, links), strict=True))
+        if excess > 0:
+            told, excess = cut_texts(texts, excess)
+            fields[NAME], fields[STATUS] = told[NAME], Status(span.status.status_code, told[STATUS] or None)
+        if excess > 0:
+            self._drop(span, fields, excess)
+
+    def _drop(self, span: ReadableSpan, fields: dict[str, Any], excess: int) -> None:
+        """Very many short things: the newest events and links go, then the longest attributes."""
+        rows, events, links = fields[ATTRIBUTES], fields[EVENTS], fields[LINKS]
+        had = (len(rows), len(events), len(links))
+        for parts in (events, links):
+            while excess > 0 and parts:
+                excess -= _part_size(parts.pop())
+        if excess > 0:
+            fields[ATTRIBUTES] = _shortest(rows, attributes_size(rows) - excess)
+        left = (len(fields[ATTRIBUTES]), len(events), len(links))
+        dropped = (span.dropped_attributes, span.dropped_events, span.dropped_links)
+        fields[DROPPED] = tuple(sum(one) - rest for *one, rest in zip(dropped, had, left, strict=True))
+
+
+def _texts_of(span: ReadableSpan, fields: dict[str, Any]) -> dict[str, str]:
+    """The texts that are no attributes."""
+    return {NAME: fields.get(NAME, span.name), STATUS: fields.get(STATUS, span.status).description or ""}
+
+
+def _has_nothing_else(span: ReadableSpan, fields: dict[str, Any]) -> bool:
+    """True for the usual span: no events or links, a short name, and nothing to say of its status."""
+    if not _is_empty(span, fields, EVENTS) or not _is_empty(span, fields, LINKS):
+        return False
+    status = fields.get(STATUS, span.status)
+    return not status.description and len(fields.get(NAME, span.name)) <= _LEAST_BYTES
+
+
+def _is_empty(span: ReadableSpan, fields: dict[str, Any], one: str) -> bool:
+    """By the length of its own list: the public tuple is made anew each time."""
+    parts = fields.get(one)
+    return not len(getattr(span, one) if parts is None else parts)
+
+
+def _cut_parts(parts: list[Any], excess: int, made: Callable[[Any, dict[str, Any]], Any]) -> int:
+    """Events or links with their longest texts cut; what is still too much."""
+    for index, part in enumerate(parts):
+        if excess <= 0:
+            break
+        told, left = cut_texts(part.attributes or {}, excess)
+        if left < excess:
+            parts[index], excess = made(part, told), left
+    return excess
 
 
 def _at_most(attributes: Mapping[str, Any]) -> int:
     """A bound of their size that is quickly had: most spans are far below the limit."""
     chars, others = 0, 0
-    for value in attributes.values():
+    for name, value in attributes.items():
+        chars += len(name)
         kind = value.__class__
         if kind is str:
             chars += len(value)
         elif kind is not int and kind is not float and kind is not bool:
             others += size_of(value)
-    return 4 * chars + others + 256 * len(attributes)
+    return 4 * chars + others + (VALUE_BYTES + _NUMBER_BYTES) * len(attributes)
 
 
 def cut_texts(attributes: Mapping[str, Any], excess: int) -> tuple[dict[str, Any], int]:
@@ -119,7 +166,7 @@ def _shortest(attributes: Mapping[str, Any], max_bytes: int) -> dict[str, Any]:
     rows: dict[str, Any] = {}
     size = 0
     for name, value in sorted(attributes.items(), key=lambda row: size_of(row[1])):
-        size += len(name) + VALUE_BYTES + size_of(value)
+        size += size_of(name) + VALUE_BYTES + size_of(value)
         if size > max_bytes:
             break
         rows[name] = value

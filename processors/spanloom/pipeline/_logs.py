@@ -11,6 +11,7 @@ from opentelemetry.sdk._logs import LogRecordProcessor, ReadableLogRecord
 from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult
 
 from spanloom.genai import hooks
+from spanloom.pipeline._batches import shut_down
 from spanloom.semconv import Event
 
 if TYPE_CHECKING:
@@ -33,9 +34,9 @@ class RedactingLogExporter(LogRecordExporter):
         """A record that cannot be redacted goes without its body and attributes."""
         return self.inner.export([self._shown(record) for record in batch])
 
-    def shutdown(self) -> None:
+    def shutdown(self, timeout_millis: float = 30_000) -> None:
         """The inner one's."""
-        self.inner.shutdown()
+        shut_down(self.inner, timeout_millis)
 
     def force_flush(self, timeout_millis: int = 10_000) -> bool:
         """The inner one's."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.sdk.trace import Span, SpanProcessor
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
@@ -40,7 +40,9 @@ if TYPE_CHECKING:
 
 # What a span that has ended is still to be given, from what stands on it; ``None`` for nothing.
 Enricher = Callable[[Mapping[str, Any]], "Mapping[str, Any] | None"]
-_EMPTY = (SpanProcessor.on_start, BatchSpanProcessor.on_start, SimpleSpanProcessor.on_start)
+_STOCK = (SpanProcessor, BatchSpanProcessor, SimpleSpanProcessor)
+# They do nothing, and each span would pay for a call.
+_EMPTY = frozenset({one.on_start for one in _STOCK} | {one._on_ending for one in _STOCK})  # pyright: ignore[reportPrivateUsage]
 
 
 class SpanloomProcessor(SpanProcessor):
@@ -67,7 +69,7 @@ class SpanloomProcessor(SpanProcessor):
         rules = sampling if sampling is not None else sampling_from_settings()
         self._tail = TailSampler(rules.tail, self._prepared, self._emit) if rules.tail is not None else None
         self._thresholds = Thresholds()
-        self._enrichers = (*enrichers, cost_attributes)
+        self._enrichers = tuple(enrichers)
         self._writes_at_end = _probe.can_write_at_end()
         self._counters = Counters(self._tail, self._finisher, self._redactor)
         for processor in behind:
@@ -78,7 +80,7 @@ class SpanloomProcessor(SpanProcessor):
         self._behind = (*self._behind, processor)
         if type(processor).on_start not in _EMPTY:
             self._starting = (*self._starting, processor)
-        if type(processor)._on_ending not in (SpanProcessor._on_ending, BatchSpanProcessor._on_ending):  # pyright: ignore[reportPrivateUsage]
+        if type(processor)._on_ending not in _EMPTY:  # pyright: ignore[reportPrivateUsage]
             self._ending = (*self._ending, processor)
 
     @property
@@ -95,6 +97,8 @@ class SpanloomProcessor(SpanProcessor):
         """Write what the context carries, and note the local root."""
         hooks.span_started(span, parent_context)
         hooks.attempt("pipeline.start", self._start, span, parent_context)
+        if self._tail is not None:
+            hooks.attempt("sampling.start", self._noted, self._tail, span)
         for processor in self._starting:
             hooks.attempt("pipeline.behind", processor.on_start, span, parent_context)
 
@@ -133,14 +137,20 @@ class SpanloomProcessor(SpanProcessor):
             # What the span was given by its maker is nearer than what holds all around it.
             given = plain_attributes(span)
             span.set_attributes({name: value for name, value in attributes.items() if name not in given})
-        if self._tail is not None:
-            self._tail.started(span)
+
+    @staticmethod
+    def _noted(tail: TailSampler, span: Span) -> None:
+        # Of those that are only recorded the tail never sees the end.
+        if span.get_span_context().trace_flags & TraceFlags.SAMPLED:
+            tail.started(span)
 
     def _write(self, span: Span) -> None:
         had = plain_attributes(span)
         attributes = had.copy()
-        if self._complete(attributes):
-            span.set_attributes({name: value for name, value in attributes.items() if name not in had})
+        _add(attributes, (*self._enrichers, cost_attributes))
+        added = {name: value for name, value in attributes.items() if name not in had or value is not had[name]}
+        if added:
+            span.set_attributes(added)
 
     def _end(self, span: ReadableSpan) -> None:
         context = span.context
@@ -158,17 +168,13 @@ class SpanloomProcessor(SpanProcessor):
         return attributes
 
     def _complete(self, attributes: dict[str, Any]) -> bool:
-        """Add what is missing; True where something was. Only model calls of other recorders lack anything."""
-        if GenAI.OPERATION_NAME not in attributes or Spanloom.COST_STATUS in attributes:
-            return False
-        changed = False
-        for enrich in self._enrichers:
-            # Each sees what those before it have added.
-            added = hooks.attempted("pipeline.enrich", None, enrich, attributes)
-            if added:
-                attributes.update(added)
-                changed = True
-        return changed
+        """Add what is missing; True where something was. A cost is missing of other recorders' model calls only."""
+        added = False
+        if self._enrichers and not self._writes_at_end:
+            added = _add(attributes, self._enrichers)
+        if GenAI.OPERATION_NAME in attributes and Spanloom.COST_STATUS not in attributes:
+            added = _add(attributes, _COST) or added
+        return added
 
     def _emit(self, span: ReadableSpan, attributes: dict[str, Any], verdict: Verdict, is_skeleton: bool) -> None:
         """The tail sampler keeps a span."""
@@ -181,3 +187,17 @@ class SpanloomProcessor(SpanProcessor):
     def _hand_on(self, span: ReadableSpan) -> None:
         for processor in self._behind:
             hooks.attempt("pipeline.behind", processor.on_end, span)
+
+
+def _add(attributes: dict[str, Any], enrichers: Sequence[Enricher]) -> bool:
+    """What the enrichers add, each of which sees what those before it have added; True where there is any."""
+    any_added = False
+    for enrich in enrichers:
+        added = hooks.attempted("pipeline.enrich", None, enrich, attributes)
+        if added:
+            attributes.update(added)
+            any_added = True
+    return any_added
+
+
+_COST: Final[tuple[Enricher, ...]] = (cost_attributes,)

@@ -43,9 +43,13 @@ class Durations:
     """
 
     def __init__(self) -> None:
+        self._recent: OrderedDict[str, _Recent] = OrderedDict()
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        """A lock that nobody holds."""
         # Reentrant: the garbage collector may end a span anywhere, here too.
         self._lock = threading.RLock()
-        self._recent: OrderedDict[str, _Recent] = OrderedDict()
 
     def is_unusual(self, operation: str, duration_ns: int) -> bool:
         """Whether it took longer than the 99th percentile of those before it; it counts for those that come."""
@@ -67,8 +71,12 @@ class Kinds:
 
     def __init__(self, within_s: float) -> None:
         self._within_s = within_s
-        self._lock = threading.RLock()
         self._last: OrderedDict[Hashable, float] = OrderedDict()
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        """A lock that nobody holds."""
+        self._lock = threading.RLock()
 
     def is_new(self, kind: Hashable, now_s: float) -> bool:
         """Whether it was not seen within the time; it is seen now."""

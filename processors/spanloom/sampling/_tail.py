@@ -16,19 +16,23 @@ from typing import TYPE_CHECKING, Any, Final
 
 from spanloom.genai import hooks
 from spanloom.sampling._trace_state import parse, randomness
-from spanloom.sampling._verdict import DROPPED, SKELETON, UNDECIDED, Judge, Verdict, size_of
+from spanloom.sampling._verdict import DROPPED, KEPT_BY_FAULT, SKELETON, Judge, Verdict, size_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.trace import TraceState
 
     from spanloom.sampling._rules import TailRules
 
 # Verdicts that are remembered for spans that end after their trace was decided.
 MAX_REMEMBERED: Final = 16_384
-# Spans that wait without having been measured: most traces are over before their turn comes.
+# Spans that wait without having been measured: most traces are over before their turn comes. Fewer where spans are so
+# large that these would be more than a 16th of the bytes that may wait.
 MAX_UNMEASURED: Final = 256
+_FIRST_UNMEASURED: Final = 16
+_UNMEASURED_SHARE: Final = 16
 # What a trace takes by itself.
 TRACE_BYTES: Final = 1_000
 FULL, LARGE, LONG, OLD, FLUSHED = "traces", "bytes", "spans", "age", "flush"
@@ -51,14 +55,17 @@ class _Trace:
         "open_roots",
         "size_bytes",
         "spans",
+        "state",
         "trace_id",
         "verdict",
     )
 
-    def __init__(self, trace_id: int, begun_s: float) -> None:
+    def __init__(self, trace_id: int, state: TraceState, begun_s: float) -> None:
         self.trace_id = trace_id
+        self.state = state
         self.begun_s = begun_s
-        self.open_roots = 0
+        # By their span ids: a root from before an early decision may end here, too.
+        self.open_roots: set[int] = set()
         # Rules that hold by what came from elsewhere (log records).
         self.mask = 0
         # Of the first ``measured`` spans; the trace is fresh while there are others.
@@ -82,7 +89,7 @@ class TailSampler:
         self._emit = emit
         self._clock = clock
         self._clear()
-        self._counts: dict[Verdict, int] = {}
+        self._counts: dict[tuple[bool, str], int] = {}
         self._early: dict[str, int] = {}
         if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
             me = weakref.WeakMethod(self._clear)
@@ -96,12 +103,14 @@ class TailSampler:
         self._remembered: OrderedDict[int, Verdict] = OrderedDict()
         self._fresh: list[_Trace] = []
         self._unmeasured = 0
+        self._most_unmeasured = _FIRST_UNMEASURED
         self._bytes = 0
+        self._judge.after_fork()
 
     @property
     def traces(self) -> dict[tuple[bool, str], int]:
         """Traces decided so far, by (kept, reason)."""
-        return {(verdict.keep, verdict.reason): count for verdict, count in self._counts.copy().items()}
+        return dict(self._counts)
 
     @property
     def early(self) -> dict[str, int]:
@@ -123,7 +132,8 @@ class TailSampler:
         parent = span.parent
         if parent is not None and not parent.is_remote:
             return
-        trace_id = span.context.trace_id  # pyright: ignore[reportOptionalMemberAccess]
+        context: Any = span.context
+        trace_id = context.trace_id
         now_s = self._clock()
         with self._lock:
             trace = self._waiting.get(trace_id)
@@ -131,35 +141,49 @@ class TailSampler:
                 known = self._remembered.get(trace_id)
                 if known is not None and known.keep:
                     return
-                trace = self._waiting[trace_id] = _Trace(trace_id, now_s)
+                trace = self._waiting[trace_id] = _Trace(trace_id, context.trace_state, now_s)
                 self._bytes += TRACE_BYTES
-            trace.open_roots += 1
+            trace.open_roots.add(context.span_id)
         self._make_room(now_s)
 
     def ended(self, span: ReadableSpan, trace_id: int) -> None:
         """A sampled span has ended."""
-        parent = span.parent
-        is_root = parent is None or parent.is_remote
         trace = self._waiting.get(trace_id)
         if trace is None:
             self._late(span)
             return
+        parent = span.parent
+        is_over = False
         with self._lock:
-            if is_root:
-                trace.open_roots -= 1
+            if parent is None or parent.is_remote:
+                trace.open_roots.discard(span.context.span_id)  # pyright: ignore[reportOptionalMemberAccess]
+                is_over = not trace.open_roots
             is_late = trace.verdict is not None
             if not is_late:
                 trace.spans.append(span)
-                self._unmeasured += 1
-                if not trace.is_fresh:
-                    trace.is_fresh = True
-                    self._fresh.append(trace)
+                # What is decided now need not be measured.
+                if not is_over:
+                    self._note_fresh(trace)
         if is_late:
             self._late(span)
-        elif is_root and trace.open_roots <= 0:
+        elif is_over:
             self._decide(trace, None)
-        elif self._unmeasured >= MAX_UNMEASURED:
+        elif self._is_due(trace):
             self._bound(trace)
+
+    def _note_fresh(self, trace: _Trace) -> None:
+        self._unmeasured += 1
+        if not trace.is_fresh:
+            trace.is_fresh = True
+            self._fresh.append(trace)
+
+    def _is_due(self, trace: _Trace) -> bool:
+        """Whether the bounds are to be looked at. A trace's own age, too: no other trace may begin for long."""
+        return (
+            self._unmeasured >= self._most_unmeasured
+            or len(trace.spans) >= self._rules.max_spans_per_trace
+            or self._clock() - trace.begun_s > self._rules.max_age_s
+        )
 
     def evaluated(self, trace_id: int, attributes: Mapping[str, Any]) -> None:
         """An evaluation came as a log record."""
@@ -171,7 +195,9 @@ class TailSampler:
 
     def flush(self) -> None:
         """Decide everything that waits, by what is known now."""
-        for trace in list(self._waiting.values()):
+        with self._lock:
+            waiting = list(self._waiting.values())
+        for trace in waiting:
             self._decide(trace, FLUSHED)
 
     def _bound(self, trace: _Trace) -> None:
@@ -190,7 +216,11 @@ class TailSampler:
                 trace.is_fresh = False
                 trace.measured += len(spans)
         sizes = [(trace, sum(map(size_of, spans))) for trace, spans in waiting]
+        count, total = sum(len(spans) for _, spans in waiting), sum(size for _, size in sizes)
         with self._lock:
+            if count:
+                share = self._rules.max_bytes // _UNMEASURED_SHARE * count // total
+                self._most_unmeasured = max(1, min(MAX_UNMEASURED, share))
             for trace, size in sizes:
                 if trace.verdict is None:
                     trace.size_bytes += size
@@ -223,32 +253,31 @@ class TailSampler:
                 return
             trace.is_closing = True
             spans, trace.spans = trace.spans, []
-        judged = hooks.attempted("sampling.decide", None, self._judged, trace, spans)
-        # A fault costs the sampling, not the spans.
-        verdict, attributes = judged or (Verdict(True, UNDECIDED), list(map(self._prepare, spans)))
-        with self._lock:
-            self._close(trace, verdict, early)
-            # They came while the rules were asked.
-            rest, trace.spans = trace.spans, []
-        if self._rules.skeleton:
+        verdict = KEPT_BY_FAULT
+        try:
+            attributes = [self._prepared(span) for span in spans]
+            verdict = hooks.attempted("sampling.decide", verdict, self._judged, trace, spans, attributes)
+        finally:
+            # Also where an interrupt comes: a trace that stays would be in the way of all others.
+            with self._lock:
+                self._close(trace, verdict, early)
+                # They came while the rules were asked.
+                rest, trace.spans = trace.spans, []
+        if verdict.keep or self._rules.skeleton:
             for span, rows in zip(spans, attributes, strict=True):
-                self._emit_one(span, rows, verdict)
-        elif verdict.keep:
-            emit = self._emit
-            for span, rows in zip(spans, attributes, strict=True):
-                emit(span, rows, verdict, False)
+                hooks.attempt("sampling.emit", self._emit_one, span, rows, verdict)
         for span in rest:
-            self._late(span)
+            hooks.attempt("sampling.late", self._late, span)
 
-    def _judged(self, trace: _Trace, spans: list[ReadableSpan]) -> tuple[Verdict, list[dict[str, Any]]]:
-        """The verdict, and each span's attributes."""
-        prepare = self._prepare
-        attributes = [prepare(span) for span in spans]
+    def _judged(self, trace: _Trace, spans: list[ReadableSpan], attributes: list[dict[str, Any]]) -> Verdict:
         verdict = self._judge.by_rules(spans, attributes, trace.mask)
         if verdict is None:
-            state = spans[0].context.trace_state if spans else None  # pyright: ignore[reportOptionalMemberAccess]
-            verdict = self._judge.by_baseline(randomness(trace.trace_id, parse(state)))
-        return verdict, attributes
+            verdict = self._judge.by_baseline(randomness(trace.trace_id, parse(trace.state)))
+        return verdict
+
+    def _prepared(self, span: ReadableSpan) -> dict[str, Any]:
+        nothing: dict[str, Any] = {}
+        return hooks.attempted("sampling.prepare", nothing, self._prepare, span)
 
     def _close(self, trace: _Trace, verdict: Verdict, early: str | None) -> None:
         """Under the lock: from now on spans of this trace are late."""
@@ -257,7 +286,8 @@ class TailSampler:
             del self._waiting[trace.trace_id]
         self._bytes -= trace.size_bytes
         self._remember(trace.trace_id, verdict)
-        self._counts[verdict] = self._counts.get(verdict, 0) + 1
+        key = (verdict.keep, verdict.reason)
+        self._counts[key] = self._counts.get(key, 0) + 1
         if early is not None:
             self._early[early] = self._early.get(early, 0) + 1
 
@@ -279,18 +309,21 @@ class TailSampler:
 
     def _late(self, span: ReadableSpan) -> None:
         """The trace is decided, or nobody knows it (its root is in another process, or from before a fork)."""
-        attributes = self._prepare(span)
-        context = span.context
-        trace_id = context.trace_id  # pyright: ignore[reportOptionalMemberAccess]
-        verdict = self._remembered.get(trace_id)
+        attributes = self._prepared(span)
+        context: Any = span.context
+        verdict = self._remembered.get(context.trace_id)
         if verdict is None or not verdict.keep:
-            # A failure is kept, though the rest of its trace has gone.
-            kept = self._judge.by_rules([span], [attributes], 0)
-            if kept is None and verdict is None:
-                state = context.trace_state  # pyright: ignore[reportOptionalMemberAccess]
-                kept = self._judge.by_baseline(randomness(trace_id, parse(state)))
+            kept = hooks.attempted("sampling.decide", KEPT_BY_FAULT, self._judged_late, span, attributes, verdict)
             if kept is not None:
                 verdict = kept
                 with self._lock:
-                    self._remember(trace_id, kept)
+                    self._remember(context.trace_id, kept)
         self._emit_one(span, attributes, verdict or DROPPED)
+
+    def _judged_late(self, span: ReadableSpan, attributes: dict[str, Any], known: Verdict | None) -> Verdict | None:
+        """A failure is kept, though the rest of its trace has gone."""
+        kept = self._judge.by_rules([span], [attributes], 0)
+        if kept is None and known is None:
+            context: Any = span.context
+            kept = self._judge.by_baseline(randomness(context.trace_id, parse(context.trace_state)))
+        return kept

@@ -1,4 +1,4 @@
-"""Which rules hold for a trace, and what follows. Facts are taken span by span, so that the end is a glance."""
+"""Which rules hold for a trace, and what follows."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
 BASELINE: Final = "baseline"
 SKELETON: Final = "skeleton"
-# The rules could not be asked.
-UNDECIDED: Final = "undecided"
+FAULT: Final = "fault"
 # Operations with a usage of their own; agents and workflows carry the sum of what is below them.
 _INFERENCE: Final = frozenset(
     {Operation.CHAT, Operation.TEXT_COMPLETION, Operation.GENERATE_CONTENT, Operation.EMBEDDINGS}
@@ -39,6 +38,8 @@ class Verdict(NamedTuple):
 
 
 DROPPED: Final = Verdict(False, "")
+# A fault of ours costs the decision, not the trace.
+KEPT_BY_FAULT: Final = Verdict(True, FAULT)
 
 
 class Judge:
@@ -77,18 +78,19 @@ class Judge:
         ``attributes`` are those of each span, with what was added to them since; ``mask`` has the rules that hold by
         what was known before.
         """
-        cost_usd, tokens = 0.0, 0
+        cost_usd = tokens = 0.0
         for span, rows in zip(spans, attributes, strict=True):
             failed = span.status.status_code is StatusCode.ERROR
             if failed:
                 mask |= self._error
             operation = rows.get(GenAI.OPERATION_NAME)
-            if operation is not None:
+            if operation.__class__ is str:
                 if self._asks_operations:
                     mask |= self._of_operation(operation, rows, failed)
                 if self._asks_usage and operation in _INFERENCE:
-                    cost_usd += rows.get(Spanloom.COST_AMOUNT) or 0.0
-                    tokens += (rows.get(GenAI.USAGE_INPUT_TOKENS) or 0) + (rows.get(GenAI.USAGE_OUTPUT_TOKENS) or 0)
+                    cost_usd += _number(rows.get(Spanloom.COST_AMOUNT))
+                    tokens += _number(rows.get(GenAI.USAGE_INPUT_TOKENS))
+                    tokens += _number(rows.get(GenAI.USAGE_OUTPUT_TOKENS))
             # As a text where a caller asks for it, by baggage that is let in.
             if self._keep and Spanloom.KEEP in rows and rows[Spanloom.KEEP] in (True, "true"):
                 mask |= self._keep
@@ -119,6 +121,11 @@ class Judge:
             return DROPPED
         return Verdict(True, BASELINE, self._baseline)
 
+    def after_fork(self) -> None:
+        """In the child: another thread of the parent may have held a lock."""
+        for memory in (self._durations, *(kinds for _, kinds in self._new)):
+            memory.after_fork()
+
     def _of_operation(self, operation: Any, attributes: Mapping[str, Any], failed: bool) -> int:
         mask = 0
         if self._tool_failure and operation == Operation.EXECUTE_TOOL and (failed or Error.TYPE in attributes):
@@ -128,7 +135,8 @@ class Judge:
                 mask |= bit
         if self._new:
             model = attributes.get(GenAI.RESPONSE_MODEL) or attributes.get(GenAI.REQUEST_MODEL)
-            kind = (operation, model, attributes.get(Error.TYPE))
+            # As texts: recorders may write anything, also what cannot be a key.
+            kind = (operation, str(model), str(attributes.get(Error.TYPE)))
             now_s = time.monotonic()
             for bit, kinds in self._new:
                 if kinds.is_new(kind, now_s):
@@ -158,7 +166,7 @@ class Judge:
             mask |= self._unusual
         return mask
 
-    def _of_sums(self, cost_usd: float, tokens: int) -> int:
+    def _of_sums(self, cost_usd: float, tokens: float) -> int:
         mask = 0
         for bit, limit in self._cost:
             if cost_usd > limit:
@@ -178,15 +186,22 @@ class Judge:
 
 
 def size_of(span: ReadableSpan) -> int:
-    """What a span takes in memory, in bytes: an estimate, from what a span takes at least and its texts."""
-    size = SPAN_BYTES
+    """What a span takes in memory, in bytes: an estimate, from what a span takes at least and its values."""
     attributes: Any = span.attributes
-    for value in attributes.copy().values():
-        size += _ATTRIBUTE_BYTES + (len(value) if value.__class__ is str else 0)
-    for event in span.events:
-        texts = [value for value in (event.attributes or {}).values() if isinstance(value, str)]
-        size += SPAN_BYTES // 2 + sum(map(len, texts))
+    size = SPAN_BYTES + sum(map(_value_size, attributes.copy().values()))
+    for part in (*span.events, *span.links):
+        size += SPAN_BYTES // 2 + sum(map(_value_size, (part.attributes or {}).values()))
     return size
+
+
+def _value_size(value: Any) -> int:
+    if value.__class__ is str or value.__class__ is bytes:
+        return _ATTRIBUTE_BYTES + value.__sizeof__()
+    if isinstance(value, tuple):
+        return _ATTRIBUTE_BYTES + sum(map(_value_size, cast("tuple[Any, ...]", value)))
+    if isinstance(value, Mapping):
+        return _ATTRIBUTE_BYTES + sum(map(_value_size, cast("Mapping[str, Any]", value).values()))
+    return _ATTRIBUTE_BYTES
 
 
 def _either(rules: list[tuple[int, TailRule]]) -> int:
@@ -198,7 +213,16 @@ def _threshold(rule: TailRule) -> float:
     return rule.threshold or 0.0
 
 
+def _number(value: object) -> float:
+    """Recorders may write anything."""
+    return value if isinstance(value, (int, float)) else 0
+
+
 def _texts(value: object) -> tuple[str, ...]:
     if isinstance(value, str):
         return (value,)
-    return cast("tuple[str, ...]", value) if isinstance(value, tuple) else ()
+    return (
+        tuple(one for one in cast("tuple[object, ...]", value) if isinstance(one, str))
+        if isinstance(value, tuple)
+        else ()
+    )
