@@ -71,7 +71,7 @@ class Limit:
     def apply(self, span: ReadableSpan, fields: dict[str, Any]) -> None:
         """Replace what is too long in ``fields``: those that differ from the span's own."""
         attributes = fields[ATTRIBUTES]
-        if _at_most(attributes) <= self._max_bytes // 2 and _has_nothing_else(span, fields):
+        if _is_plain(span, fields) and _at_most(attributes) <= self._max_bytes // 2:
             return
         texts = _texts_of(span, fields)
         events, links = (() if _is_empty(span, fields, one) else fields.get(one) for one in (EVENTS, LINKS))
@@ -111,12 +111,11 @@ def _texts_of(span: ReadableSpan, fields: dict[str, Any]) -> dict[str, str]:
     return {NAME: fields.get(NAME, span.name), STATUS: fields.get(STATUS, span.status).description or ""}
 
 
-def _has_nothing_else(span: ReadableSpan, fields: dict[str, Any]) -> bool:
+def _is_plain(span: ReadableSpan, fields: dict[str, Any]) -> bool:
     """True for the usual span: no events or links, a short name, and nothing to say of its status."""
-    if not _is_empty(span, fields, EVENTS) or not _is_empty(span, fields, LINKS):
+    if len(fields) > 1 or len(getattr(span, EVENTS)) or len(getattr(span, LINKS)):
         return False
-    status = fields.get(STATUS, span.status)
-    return not status.description and len(fields.get(NAME, span.name)) <= _LEAST_BYTES
+    return not span.status.description and len(span.name) <= _LEAST_BYTES
 
 
 def _is_empty(span: ReadableSpan, fields: dict[str, Any], one: str) -> bool:
@@ -138,9 +137,8 @@ def _cut_parts(parts: list[Any], excess: int, made: Callable[[Any, dict[str, Any
 
 def _at_most(attributes: Mapping[str, Any]) -> int:
     """A bound of their size that is quickly had: most spans are far below the limit."""
-    chars, others = 0, 0
-    for name, value in attributes.items():
-        chars += len(name)
+    chars, others = len("".join(attributes)), 0
+    for value in attributes.values():
         kind = value.__class__
         if kind is str:
             chars += len(value)

@@ -98,7 +98,10 @@ class SpanloomProcessor(SpanProcessor):
         hooks.span_started(span, parent_context)
         hooks.attempt("pipeline.start", self._start, span, parent_context)
         if self._tail is not None:
-            hooks.attempt("sampling.start", self._noted, self._tail, span)
+            parent = span.parent
+            # Only local roots matter to it.
+            if parent is None or parent.is_remote:
+                hooks.attempt("sampling.start", self._noted, self._tail, span)
         for processor in self._starting:
             hooks.attempt("pipeline.behind", processor.on_start, span, parent_context)
 
@@ -179,10 +182,9 @@ class SpanloomProcessor(SpanProcessor):
     def _emit(self, span: ReadableSpan, attributes: dict[str, Any], verdict: Verdict, is_skeleton: bool) -> None:
         """The tail sampler keeps a span."""
         attributes[Spanloom.SAMPLING_REASON] = verdict.reason
-        context = hooks.attempted(
-            "pipeline.threshold", span.context, self._thresholds.told, span.context, verdict.threshold
-        )
-        self._hand_on(DerivedSpan(span, self._finisher, context, attributes, is_skeleton))
+        context = span.context
+        told = hooks.attempted("pipeline.threshold", context, self._thresholds.told, context, verdict.threshold)
+        self._hand_on(DerivedSpan(span, self._finisher, told, attributes, is_skeleton))
 
     def _hand_on(self, span: ReadableSpan) -> None:
         for processor in self._behind:

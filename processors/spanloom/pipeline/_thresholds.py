@@ -18,16 +18,14 @@ class Thresholds:
         """The same context, or one with ``th`` where it had none or a lower one."""
         if context is None:
             return None
-        state = self._state(context.trace_state, threshold)
-        if state is context.trace_state:
+        state, last = context.trace_state, self._last
+        if last is None or last[0] is not state or last[1] != threshold:
+            last = self._last = (state, threshold, _raised(state, threshold))
+        if last[2] is state:
             return context
-        return SpanContext(context.trace_id, context.span_id, context.is_remote, context.trace_flags, state)
+        return SpanContext(context.trace_id, context.span_id, context.is_remote, context.trace_flags, last[2])
 
-    def _state(self, state: TraceState, threshold: int) -> TraceState | None:
-        last = self._last
-        if last is not None and last[0] is state and last[1] == threshold:
-            return last[2]
-        had = parse(state).threshold
-        told = state if had is not None and had >= threshold else with_threshold(state, threshold)
-        self._last = (state, threshold, told)
-        return told
+
+def _raised(state: TraceState, threshold: int) -> TraceState | None:
+    had = parse(state).threshold
+    return state if had is not None and had >= threshold else with_threshold(state, threshold)

@@ -255,7 +255,10 @@ class TailSampler:
             spans, trace.spans = trace.spans, []
         verdict = KEPT_BY_FAULT
         try:
-            attributes = [self._prepared(span) for span in spans]
+            attributes = hooks.attempted("sampling.prepare", None, self._all_prepared, spans)
+            if attributes is None:
+                # A fault costs what is added to one span, and not to all of them.
+                attributes = [self._prepared(span) for span in spans]
             verdict = hooks.attempted("sampling.decide", verdict, self._judged, trace, spans, attributes)
         finally:
             # Also where an interrupt comes: a trace that stays would be in the way of all others.
@@ -263,9 +266,12 @@ class TailSampler:
                 self._close(trace, verdict, early)
                 # They came while the rules were asked.
                 rest, trace.spans = trace.spans, []
-        if verdict.keep or self._rules.skeleton:
+        if self._rules.skeleton:
             for span, rows in zip(spans, attributes, strict=True):
                 hooks.attempt("sampling.emit", self._emit_one, span, rows, verdict)
+        elif verdict.keep:
+            for span, rows in zip(spans, attributes, strict=True):
+                hooks.attempt("sampling.emit", self._emit, span, rows, verdict, False)
         for span in rest:
             hooks.attempt("sampling.late", self._late, span)
 
@@ -274,6 +280,9 @@ class TailSampler:
         if verdict is None:
             verdict = self._judge.by_baseline(randomness(trace.trace_id, parse(trace.state)))
         return verdict
+
+    def _all_prepared(self, spans: list[ReadableSpan]) -> list[dict[str, Any]]:
+        return [self._prepare(span) for span in spans]
 
     def _prepared(self, span: ReadableSpan) -> dict[str, Any]:
         nothing: dict[str, Any] = {}
