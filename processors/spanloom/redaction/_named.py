@@ -42,11 +42,14 @@ _CODE: Final = re.compile(
     r"(?:[.\[(].*)?|[A-Za-z_][\w.]*[(\[].*|[\[({].*",
     re.DOTALL,
 )
-_IDENTIFIER: Final = re.compile(r"[A-Za-z_]+(?:\.[A-Za-z_]+)*")
+_IDENTIFIER: Final = re.compile(r"[A-Za-z_]+(?:\d?\.[A-Za-z_]+|\d_[A-Za-z_]+)*")
+_TYPE: Final = re.compile(r"[A-Z]+[a-z][A-Za-z]*")
+_FIGURE: Final = re.compile(r"-?\d+\.\d+(?:e-?\d+)?|\d{1,3}|\de-?\d+")
+_NEXT_ARGUMENT: Final = re.compile(r"\)|,\s")
 _EVIDENT: Final = re.compile(r"\d|[a-z][A-Z]|\w[^\w\s.:/-]|[^\w\s.:/-]\w")
 # What is told about a secret is none.
 _ABOUT: Final = re.compile(
-    r".*[_.-](?:type|url|uri|endpoint|expires(?:[_-](?:in|at))?|expiry|expiration|ttl|policy|length|hint|name|version"
+    r".*per[_-]token|.*[_.-](?:type|url|uri|endpoint|expires(?:[_-](?:in|at))?|expiry|expiration|ttl|policy|length|hint|name|version"
     r"|status|provider|scopes?)",
     re.IGNORECASE | re.DOTALL,
 )
@@ -130,15 +133,17 @@ def _is_query(match: re.Match[str], name: str) -> bool:
 
 
 def _quoted(text: str, opening: re.Match[str]) -> Hit | None:
-    """What stands between quotes; to the end of the text where they do not close."""
+    """What stands between quotes; to the end of the line where they do not close in it."""
     start, quote = opening.end(), opening[0]
     end = text.find(quote, start)
     while end > 0 and quote[0] != "\\" and text[end - 1] == "\\" and _is_escaped(text, end):
         end = text.find(quote, end + 1)
-    end = len(text) if end < 0 else end
+    line = text.find("\n", start, end if end >= 0 else len(text))
+    end = line if line >= 0 else len(text) if end < 0 else end
     scheme = _SCHEME.match(text, start, end)
     start = scheme.end() if scheme else start
-    if start >= end or _NO_VALUE.fullmatch(text, start, end):
+    # What begins so stands behind a quote that has closed.
+    if start >= end or text[start] in ",) \n" or _NO_VALUE.fullmatch(text, start, end):
         return None
     return Hit(start, end, AUTHORIZATION if scheme else NAMED)
 
@@ -153,16 +158,24 @@ def _is_secret_value(value: str, match: re.Match[str], name: str) -> bool:
     """Whether a bare word is a secret. With a colon or blanks it may be prose or code: then it must look like one."""
     if len(value) > _LONG:  # no word of prose, and every look at it would be a long one
         return True
-    if len(value) < 3 or _NO_VALUE.fullmatch(value) or _CODE.fullmatch(value) or name.lower().endswith(value.lower()):
+    if len(value) < 3 or _NO_VALUE.fullmatch(value) or _CODE.fullmatch(value) or _FIGURE.fullmatch(value):
         return False
     if _SIGNATURES.fullmatch(name):
         return len(value) >= _LONG_ENOUGH
-    between = match[1]
-    if between == "=" or (between.lstrip()[:1] == ":" and _is_line(match, value, name)):
+    between, is_identifier = match[1], _IDENTIFIER.fullmatch(value) is not None
+    if between == "=":
+        # ``f(token=token, key=self.key)`` is code.
+        return not (is_identifier and _is_argument(match, value, name))
+    if between.lstrip()[:1] == ":" and _is_line(match, value, name):
         return True
-    return _EVIDENT.search(value) is not None and not (
-        between.strip() == "=" and _IDENTIFIER.fullmatch(value) is not None
-    )
+    return not is_identifier and _EVIDENT.search(value) is not None
+
+
+def _is_argument(match: re.Match[str], value: str, name: str) -> bool:
+    """Whether the value is the name of something: the same name, or one of several arguments."""
+    named, lowered = name.lower(), value.lower()
+    end = match.end() + len(value)
+    return named.endswith(lowered) or lowered.endswith(named) or _NEXT_ARGUMENT.match(match.string, end) is not None
 
 
 def _is_line(match: re.Match[str], value: str, name: str) -> bool:
@@ -170,6 +183,8 @@ def _is_line(match: re.Match[str], value: str, name: str) -> bool:
     text = match.string
     start, end = match.start(1) - len(name), match.end() + len(value)
     before = text[text.rfind("\n", 0, start) + 1 : start] if start < 200 else text[max(start - 80, 0) : start]
+    if _TYPE.fullmatch(value):  # the field of a class
+        return False
     return name.islower() and not before.rpartition("\n")[2].strip(" \t-") and text[end : end + 1] in {"", "\n", "\r"}
 
 

@@ -13,7 +13,7 @@ _GAP: Final = r"[ .()/\-\u00a0\u2009\u202f\u2010\u2011\u2013]"
 _NO_BEFORE: Final = r"(?<![\w.,:$€£#*=/-])(?<!\d )"
 _NO_AFTER: Final = r"(?![\w%]|[.,:/-]\d)"
 
-_INTERNATIONAL: Final = re.compile(rf"(?<![\w+)])\(?\+{_GAP}?[1-9](?:{_GAP}{{0,3}}\d){{6,14}}(?!\d)")
+_INTERNATIONAL: Final = re.compile(rf"(?<![\w+)])\(?\+[1-9](?:{_GAP}{{0,3}}\d){{6,14}}(?!\d|\.\d)")
 _DOUBLE_ZERO: Final = re.compile(rf"{_NO_BEFORE}00[1-9]\d{{0,2}}{_GAP}{{1,2}}\d(?:{_GAP}{{0,2}}\d){{5,12}}{_NO_AFTER}")
 # +1 has eleven digits; elsewhere the country and the number are 8 to 15 together (E.164).
 _COUNTRIES: Final = re.compile(
@@ -41,7 +41,8 @@ _DATE: Final = re.compile(
 # A word, then other words and gaps by turns: there is one way to read them.
 _ANNOUNCED: Final = re.compile(
     r"(?:\b(?:(?:tele)?phones?|tel|mobiles?|cell(?:phone)?|fax|whatsapp|sms|gsm|hotline|helpline|callback|contact"
-    r"|(?:call|ring|text|dial|reach)(?:ing|ed)?(?: (?:me|us|him|her|them|back|the))?|telefon\w{0,6}|handy\w{0,6}"
+    r"|(?:text (?=me|us|him|her|them|to)|(?:call|ring|dial|reach)(?:ing|ed)?)(?: ?(?:me|us|him|her|them|back|the))?"
+    r"|telefon\w{0,6}|handy\w{0,6}"
     r"|mobil\w{0,5}|t[ée]l[ée]phone|t[ée]l|portable|tel[ée]fono|m[óo]vil|celular|cellulare|telem[óo]vel|telefone"
     r"|telefoon|тел\w{0,6})|電話|携帯|电话|手机|전화)[^\w\n+]{0,4}"
     r"(?:(?:number|no|nr|num|nummer|numéro|número|numero|is|was|it|ist|est|es|at|on|under|unter|au|al|en|to|me"
@@ -82,7 +83,7 @@ def _start(match: re.Match[str]) -> int:
 
 def _is_number(found: str, low: int, high: int) -> bool:
     digits = _digits(found.partition("x")[0].partition("e")[0])
-    return low <= len(digits) <= high and _DATE.fullmatch(found) is None and len(set(digits)) > 2
+    return low <= len(digits) <= high and _DATE.fullmatch(found.lstrip("(")) is None and len(set(digits)) > 2
 
 
 def _digits(found: str) -> str:

@@ -187,9 +187,10 @@ def ssns(text: str) -> Iterator[Hit]:
 
 _V4: Final = re.compile(r"(?<![\w.])(?<![A-Za-z]-)\d{1,3}(?:\.\d{1,3}){3}(?!\w|\.\d|-[A-Za-z])")
 _VERSION: Final = re.compile(
-    r"\b(?:v|version|ver|release|firmware|build|rev|revision|driver|chrome|section|chapter|clause|paragraph|figure|oid"
-    r"|kernel|upgraded?|updated?|assembly)(?: (?:from|to))?[\w.]{0,12}\.?\s?[\"']?[:= ]?\s?[\"']?$|[§^~]$|[=<>~!]=\s?$"
-    r"|[A-Za-z]/$",
+    r"\b(?:v|version|ver|release|firmware|build|rev|revision|driver|chrome|section|chapter|clause|paragraph|figure"
+    r"|oid|objectidentifier|kernel|upgraded?|updated?|assembly)(?: (?:from|to))?"
+    r"[\w.]{0,12}\.?\s?\(?[\"']?[:= ]?\s?[\"']?$"
+    r"|[§^~]$|[=<>~!]=\s?$|[A-Za-z]/$",
     re.IGNORECASE,
 )
 _RELEASED: Final = re.compile(
@@ -226,7 +227,8 @@ def _is_v4(found: str) -> bool:
 def _is_v6(found: str) -> bool:
     # ``a::b`` may be a name in C++ or Rust.
     groups = [one for one in found.split(":") if one]
-    if len(groups) < 2 or not any(map(str.isdigit, found)):
+    # ... and ``1::2`` a slice.
+    if len(groups) < 2 or not any(map(str.isdigit, found)) or (len(groups) == 2 and max(map(len, groups)) < 3):
         return False
     try:
         address = IPv6Address(found)

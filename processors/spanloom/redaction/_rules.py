@@ -42,8 +42,6 @@ HIDDEN: Final = 4096
 
 # Cutting such a text into words is dearer than reading it.
 _SHORT: Final = 128
-# No block of a key is shorter than its two lines of dashes.
-_PEM_MIN: Final = 48
 _JSON: Final = frozenset(("{", "["))
 _PLAIN: Final = re.compile(r"[A-Za-z0-9 _.:@#=+*-]*")
 
@@ -90,7 +88,7 @@ class Scan:
             # Inline, since this is asked of every value: a word as long as a key, and literals that have a blank.
             if LONG_RUN in (words := encoded.translate(WORDS)):
                 found = _in_words(text, words)
-            if " " in text:
+            if "asic " in text or "earer " in text or " --" in text or "PRIVATE KEY" in text:
                 found |= _between_blanks(text)
         if "=" in text or ":" in text or '"' in text:
             found |= _beside_signs(text, encoded)
@@ -124,7 +122,7 @@ def _in_words(text: str, words: bytes) -> int:
 
 
 def _between_blanks(text: str) -> int:
-    found = KEYS if len(text) > _PEM_MIN and "PRIVATE KEY" in text else 0
+    found = KEYS if "PRIVATE KEY" in text else 0
     if "earer " in text or "asic " in text:
         found |= SCHEMES
     if " --" in text and _named.may_have_option(text):
