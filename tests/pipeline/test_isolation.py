@@ -202,7 +202,7 @@ def test_the_start_of_a_trace(faults, monkeypatch):
     with service.root("root"):
         service.child("asks", **{KEEP: True})
     assert service.out.names == ["asks", "root"]
-    assert faults.counts == {"sampling.start": 2}
+    assert faults.counts == {"sampling.start": 1}
 
 
 @pytest.mark.parametrize("step", ["_prepared", "_emit"])

@@ -74,27 +74,37 @@ def _redacted(span: ReadableSpan, fields: dict[str, Any], redactor: Redacts) -> 
     attributes = redactor.attributes(fields[ATTRIBUTES])
     if attributes is not None:
         fields[ATTRIBUTES] = attributes
-    name, status = span.name, fields.get(STATUS, span.status)
+    name = span.name
     if (shown := redactor.text(name)) is not name:
         fields[NAME] = shown
-    if status.description and (told := redactor.text(status.description)) is not status.description:
-        fields[STATUS] = Status(status.status_code, told)
-    if has_any(span, EVENTS):
-        fields[EVENTS] = [_event(event, redactor) for event in fields.get(EVENTS) or span.events]
-    if has_any(span, LINKS):
-        fields[LINKS] = [_link(link, redactor) for link in span.links]
+    if not is_plain(span):
+        _redact_rest(span, fields, redactor)
     return fields
 
 
-def has_any(span: ReadableSpan, field: str) -> bool:
-    """Whether a span has events or links: the length of its own list, since its public tuple is made anew each time."""
-    return len(getattr(span, field)) > 0
+def _redact_rest(span: ReadableSpan, fields: dict[str, Any], redactor: Redacts) -> None:
+    """What few spans have."""
+    status = fields.get(STATUS, span.status)
+    if status.description and (told := redactor.text(status.description)) is not status.description:
+        fields[STATUS] = Status(status.status_code, told)
+    if len(span.events):
+        fields[EVENTS] = [_event(event, redactor) for event in fields.get(EVENTS, span.events)]
+    if len(span.links):
+        fields[LINKS] = [_link(link, redactor) for link in span.links]
+
+
+def is_plain(span: ReadableSpan) -> bool:
+    """True for the usual span: no events or links, and nothing to say of its status.
+
+    By the lengths of its own lists: the public tuples are made anew each time.
+    """
+    return not (len(getattr(span, EVENTS)) or len(getattr(span, LINKS)) or span.status.description)
 
 
 def plain_attributes(span: ReadableSpan) -> dict[str, Any]:
-    """A copy that is a plain dict. The SDK's mapping copies itself at C's speed, and iterates at Python's."""
-    attributes: Any = span.attributes
-    return attributes.copy() if attributes else {}
+    """A copy that is a plain dict. The SDK's own mapping copies itself at C's speed, and iterates at Python's."""
+    attributes: Any = getattr(span, ATTRIBUTES)
+    return attributes.copy() if attributes is not None else {}
 
 
 def _event(event: Event, redactor: Redacts) -> Event:

@@ -255,10 +255,7 @@ class TailSampler:
             spans, trace.spans = trace.spans, []
         verdict = KEPT_BY_FAULT
         try:
-            attributes = hooks.attempted("sampling.prepare", None, self._all_prepared, spans)
-            if attributes is None:
-                # A fault costs what is added to one span, and not to all of them.
-                attributes = [self._prepared(span) for span in spans]
+            attributes = [self._prepared(span) for span in spans]
             verdict = hooks.attempted("sampling.decide", verdict, self._judged, trace, spans, attributes)
         finally:
             # Also where an interrupt comes: a trace that stays would be in the way of all others.
@@ -280,9 +277,6 @@ class TailSampler:
         if verdict is None:
             verdict = self._judge.by_baseline(randomness(trace.trace_id, parse(trace.state)))
         return verdict
-
-    def _all_prepared(self, spans: list[ReadableSpan]) -> list[dict[str, Any]]:
-        return [self._prepare(span) for span in spans]
 
     def _prepared(self, span: ReadableSpan) -> dict[str, Any]:
         nothing: dict[str, Any] = {}
