@@ -1,4 +1,4 @@
-"""Whose request it is: the one line of telemetry in this service, and it works without any."""
+"""Whose request it is: the one line of telemetry in this service, harmless where nobody records it."""
 
 from __future__ import annotations
 

@@ -102,6 +102,7 @@ CASES: dict[str, Case] = {
     "slow": lasting(1.6),
     "not slow enough": lasting(1.4),
     "a failed tool": Case(True, (PLAIN, below(True, gen_ai__operation__name="execute_tool"))),
+    "a tool that tells its error": having(True, gen_ai__operation__name="execute_tool", error__type="TimeoutError"),
     "a tool": having(False, gen_ai__operation__name="execute_tool"),
     "asked for": having(True, spanloom__keep=True),
     "asked not": having(False, spanloom__keep=False),
@@ -217,8 +218,9 @@ class Started(NamedTuple):
     policies: str
 
 
+# To its standard output: as log records some would be left out, since the Collector's log is sampled itself.
 DEBUG = {
-    "exporters": {"debug/kept": {"verbosity": "detailed"}},
+    "exporters": {"debug/kept": {"verbosity": "detailed", "use_internal_logger": False}},
     "service": {"pipelines": {"traces/sampled": {"exporters": ["debug/kept"]}}},
 }
 

@@ -124,10 +124,15 @@ def test_demo_calls_and_load(running: Demo) -> None:
     assert running.read_ledger()["totals"][""]["requests"] - before == 10
 
 
-def test_no_telemetry_in_the_service() -> None:
-    """The service's sources do not name OpenTelemetry or us."""
-    sources = "".join(path.read_text() for path in (EXAMPLES / "rag").glob("*.py"))
-    assert not re.search(r"opentelemetry|spanloom|otel|traceparent|\bspan\b", sources, re.IGNORECASE)
+def test_of_telemetry_the_service_has_one_line() -> None:
+    """Its sources do not name OpenTelemetry or us, but for the middleware that says whose request it is."""
+    sources = {path.name: path.read_text() for path in (EXAMPLES / "rag").glob("*.py")}
+    caller = sources.pop("caller.py")
+    assert not re.search(r"opentelemetry|spanloom|otel|traceparent|\bspan\b", "".join(sources.values()), re.IGNORECASE)
+    assert re.findall(r"^.*spanloom.*$|^.*[^_.]trace\..*$", caller, re.MULTILINE) == [
+        "from spanloom import trace",
+        "        with trace.context(user=user):",
+    ]
 
 
 def test_corpus() -> None:

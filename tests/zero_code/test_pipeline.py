@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -192,3 +193,43 @@ def test_a_service_that_builds_its_own_provider(base_python, tmp_path) -> None:
     assert {span["attributes"]["user.id"] for span in spans} == {"ada"}
     assert {span["attributes"].get("note") for span in spans} == {None, "[redacted:github_token]"}
     assert {span["attributes"]["spanloom.sampling.reason"] for span in spans} == {"error"}
+
+
+FORKED = """
+import multiprocessing, os, signal, time
+from opentelemetry import trace
+from opentelemetry.trace import Status, StatusCode
+
+tracer = trace.get_tracer("app")
+
+def work(number):
+    with tracer.start_as_current_span(f"forked {number}") as span:
+        if number:
+            span.set_status(Status(StatusCode.ERROR))
+
+with tracer.start_as_current_span("done"):
+    with tracer.start_as_current_span("before"):
+        pass
+    workers = [multiprocessing.get_context("fork").Process(target=work, args=(number,)) for number in (0, 1)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    trace.get_current_span().set_status(Status(StatusCode.ERROR))
+with tracer.start_as_current_span("open"):
+    with tracer.start_as_current_span("failed") as span:
+        span.set_status(Status(StatusCode.ERROR))
+    with tracer.start_as_current_span("beside"):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(30)
+"""
+
+
+def test_traces_that_wait_survive_forks_and_sigterm(base_python, tmp_path) -> None:
+    """What waits in the parent is not sent by its forks; a fork keeps its own failure; SIGTERM decides what is open."""
+    (tmp_path / "sampling.yaml").write_text("version: 1\ntail: {baseline: 0, rules: [{name: errors, error: true}]}\n")
+    done = instrumented(base_python, tmp_path, {"SPANLOOM_SAMPLING": "sampling.yaml"}, FORKED)
+    assert (done.returncode, done.stderr) == (-signal.SIGTERM, ""), done.stderr
+    names = [span["name"] for span in read_spans(tmp_path / ".spanloom")]
+    assert sorted(names) == ["before", "beside", "done", "failed", "forked 1"]

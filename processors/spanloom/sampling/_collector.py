@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from spanloom.sampling._match import FIELDS, Condition, Matcher, escaped, regex_of
 from spanloom.sampling._rules import SamplingRules, TailKind, TailRule, TailRules
-from spanloom.semconv import GenAI, HTTPServer, Operation, Spanloom
+from spanloom.semconv import Error, GenAI, HTTPServer, Operation, Spanloom
 
 # Fixed, so that every Collector takes the same decision about the same trace.
 HASH_SALT: Final = "spanloom"
@@ -130,7 +130,9 @@ def _cut(rule: TailRule) -> tuple[str, Policy]:
 
 def _failed_tool(_: TailRule) -> tuple[str, Policy]:
     is_tool = f"{_attribute(GenAI.OPERATION_NAME)} == {_quoted(Operation.EXECUTE_TOOL)}"
-    return _ottl(f"{is_tool} and span.status.code == STATUS_CODE_ERROR")
+    return _ottl(
+        f"{is_tool} and span.status.code == STATUS_CODE_ERROR", f"{is_tool} and {_attribute(Error.TYPE)} != nil"
+    )
 
 
 def _asked(_: TailRule) -> tuple[str, Policy]:
