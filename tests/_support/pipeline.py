@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakSet
 
 import pytest
 from opentelemetry import trace
@@ -19,7 +20,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Sampler
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState
 
 from spanloom.genai import _guard
-from spanloom.pipeline import SpanloomProcessor
+from spanloom.pipeline import SpanloomProcessor, _counters
 from spanloom.sampling import SamplingRules, TailRule, TailRules
 
 OP, MODEL = "gen_ai.operation.name", "gen_ai.request.model"
@@ -156,6 +157,9 @@ class Meters:
         self._reader = InMemoryMetricReader()
         self._provider = MeterProvider([self._reader], shutdown_on_exit=False)
         monkeypatch.setattr(metrics, "get_meter", self._provider.get_meter)
+        # As in a process that has just begun.
+        monkeypatch.setattr(_counters, "_pipelines", WeakSet())
+        monkeypatch.setattr(_counters, "_shown", set())
 
     def points(self, name: str) -> list[tuple[dict[str, Any], int | float]]:
         """Attributes and value of each point of a counter."""

@@ -24,12 +24,13 @@ _BESIDE = ("opentelemetry-sdk", "opentelemetry-instrumentation", "wrapt")
 @dataclass(frozen=True)
 class Library:
     """``versions``: a name and a requirement each; ``newest`` is the lock's. ``free``: packages that follow the version
-    of the library; everything else is as in the lock.
+    of the library; everything else is as in the lock. ``beside``: what else our code needs.
     """
 
     name: str
     versions: Mapping[str, str]
     free: tuple[str, ...]
+    beside: tuple[str, ...] = _BESIDE
 
     def run(self, version: str, module: str, *arguments: str, **settings: str) -> dict[str, Any]:
         """What a program of the tests prints in its last line when it runs with this version."""
@@ -43,7 +44,7 @@ class Library:
         return json.loads(done.stdout.splitlines()[-1])
 
     def _environment(self, version: str) -> Path:
-        requirements = (self.versions[version], *_BESIDE)
+        requirements = (self.versions[version], *self.beside)
         limits = [one for one in locked_versions().read_text().splitlines() if not self._is_free(version, one)]
         key = hashlib.sha256("\n".join([sys.version, *requirements, *limits]).encode()).hexdigest()
         folder = _cache() / self.name / f"{version}-py{sys.version_info.major}.{sys.version_info.minor}"

@@ -250,6 +250,30 @@ class _Suspended:
         next(self.generator)
 
 
+def test_locks_that_another_thread_held_at_a_fork():
+    """The child does not wait for a thread that it has not."""
+    rules = (TailRule("new", "first_seen", 3600.0), TailRule("slow", "above_p99"))
+    service = Service(tail(*rules))
+    sampler = service.processor.tail
+    judge = sampler._judge
+    held, over = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with sampler._lock, judge._durations._lock, judge._new[0][1]._lock:
+            held.set()
+            over.wait()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait()
+    # What runs in the child.
+    sampler._clear()
+    service.trace("child", **{"gen_ai.operation.name": "chat"})
+    over.set()
+    holder.join()
+    assert service.out.names == ["child"]
+
+
 class Interrupt(BaseException):
     """As Ctrl-C comes: anywhere."""
 

@@ -65,7 +65,8 @@ class Spanloom:
     TENANT = "spanloom.tenant"
     TAG = "spanloom.tag"
     KEEP = "spanloom.keep"
-    # Ours: the rule that kept this span's trace, "baseline", or "skeleton" for the root of one that was dropped.
+    # Ours: the rule that kept this span's trace, "baseline", "skeleton" for the root of one that was dropped, "fault"
+    # where one of ours left it undecided.
     SAMPLING_REASON = "spanloom.sampling.reason"
     # Ours, of metrics: "kept" or "dropped"; and the bound at which a trace was decided before its end.
     SAMPLING_DECISION = "spanloom.sampling.decision"

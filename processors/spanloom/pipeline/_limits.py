@@ -71,12 +71,16 @@ class Limit:
     def apply(self, span: ReadableSpan, fields: dict[str, Any]) -> None:
         """Replace what is too long in ``fields``: those that differ from the span's own."""
         attributes = fields[ATTRIBUTES]
-        if _is_plain(span, fields) and _at_most(attributes) <= self._max_bytes // 2:
-            return
-        texts = _texts_of(span, fields)
-        events, links = (() if _is_empty(span, fields, one) else fields.get(one) for one in (EVENTS, LINKS))
-        events = list(span.events if events is None else events)
-        links = list(span.links if links is None else links)
+        # By the length of its own lists: the public tuples are made anew each time.
+        if not (len(getattr(span, EVENTS)) or len(getattr(span, LINKS))):
+            others = len(fields.get(NAME) or span.name) + len((fields.get(STATUS) or span.status).description or "")
+            if _at_most(attributes) + 4 * others <= self._max_bytes:
+                return
+        texts = {
+            NAME: fields.get(NAME, span.name),
+            STATUS: fields.get(STATUS, span.status).description or "",
+        }
+        events, links = list(fields.get(EVENTS, span.events)), list(fields.get(LINKS, span.links))
         excess = attributes_size(attributes) + sum(map(size_of, texts.values())) - self._max_bytes
         excess += sum(map(_part_size, (*events, *links)))
         if excess <= 0:
@@ -104,24 +108,6 @@ class Limit:
         left = (len(fields[ATTRIBUTES]), len(events), len(links))
         dropped = (span.dropped_attributes, span.dropped_events, span.dropped_links)
         fields[DROPPED] = tuple(sum(one) - rest for *one, rest in zip(dropped, had, left, strict=True))
-
-
-def _texts_of(span: ReadableSpan, fields: dict[str, Any]) -> dict[str, str]:
-    """The texts that are no attributes."""
-    return {NAME: fields.get(NAME, span.name), STATUS: fields.get(STATUS, span.status).description or ""}
-
-
-def _is_plain(span: ReadableSpan, fields: dict[str, Any]) -> bool:
-    """True for the usual span: no events or links, a short name, and nothing to say of its status."""
-    if len(fields) > 1 or len(getattr(span, EVENTS)) or len(getattr(span, LINKS)):
-        return False
-    return not span.status.description and len(span.name) <= _LEAST_BYTES
-
-
-def _is_empty(span: ReadableSpan, fields: dict[str, Any], one: str) -> bool:
-    """By the length of its own list: the public tuple is made anew each time."""
-    parts = fields.get(one)
-    return not len(getattr(span, one) if parts is None else parts)
 
 
 def _cut_parts(parts: list[Any], excess: int, made: Callable[[Any, dict[str, Any]], Any]) -> int:

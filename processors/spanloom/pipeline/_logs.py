@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from inspect import signature
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.attributes import BoundedAttributes
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from spanloom.sampling import TailSampler
 
 _FAILED: Final = "[redaction failed]"
+# Attributes of log records may be nested, which older releases of the API (1.40) ask to be told.
+_IS_OLD: Final = "extended_attributes" in signature(BoundedAttributes).parameters
+_NESTED: Final[dict[str, Any]] = {"extended_attributes": True} if _IS_OLD else {}
 
 
 class RedactingLogExporter(LogRecordExporter):
@@ -64,7 +68,7 @@ class RedactingLogExporter(LogRecordExporter):
 def _with(record: ReadableLogRecord, body: Any, attributes: Any) -> ReadableLogRecord:
     """A copy: other exporters have the same record."""
     inner = record.log_record
-    told = BoundedAttributes(attributes=attributes)
+    told = BoundedAttributes(attributes=attributes, **_NESTED)
     told.dropped = record.dropped_attributes
     # The constructor is another one in each release of the SDK.
     copied: Any = object.__new__(type(inner))
