@@ -166,7 +166,8 @@ class Meters:
         data = self._reader.get_metrics_data()
         scopes = [scope for resource in (data.resource_metrics if data else ()) for scope in resource.scope_metrics]
         metrics = [metric for scope in scopes for metric in scope.metrics if metric.name == name]
-        return [(dict(sorted(point.attributes.items())), point.value) for one in metrics for point in one.data.data_points]
+        points = [point for one in metrics for point in one.data.data_points]
+        return [(dict(sorted(point.attributes.items())), point.value) for point in points]
 
 
 def ratio_of(span: ReadableSpan) -> float:
