@@ -9,8 +9,11 @@ official OTLP exporter does (``encode``). The peers (Logfire's tail sampling) ar
 from __future__ import annotations
 
 import gc
+import json
+import subprocess
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
@@ -23,6 +26,7 @@ from spanloom.pipeline._derived import DerivedSpan
 from spanloom.pipeline._finish import Finisher, plain_attributes
 from spanloom.redaction import Redactor
 from spanloom.sampling import Sampler, SamplingRules, loads
+from tests.benchmarks.redaction import logfire_python
 
 DROPPED_BAR, KEPT_BAR, DERIVED_BAR = 0.95, 1.12, 0.35
 BLOCKS, TRACES, SPANS = 25, 100, 8
@@ -149,6 +153,19 @@ def measure(exporter: type[SpanExporter]) -> dict[str, float]:
     return best
 
 
+def logfire() -> dict[str, float] | None:
+    """Logfire's tail sampling in its own environment, with the stock processor beside it."""
+    python = logfire_python()
+    if python is None:
+        return None
+    given = {"blocks": BLOCKS, "traces": TRACES, "spans": SPANS, "attributes": OURS}
+    script = str(Path(__file__).with_name("_logfire_tail.py"))
+    done = subprocess.run([str(python), script], input=json.dumps(given), capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    return json.loads(done.stdout)
+
+
 def show(title: str, best: dict[str, float]) -> None:
     """The table of one exporter."""
     bars = {"tail: dropped": DROPPED_BAR, "tail: kept": KEPT_BAR}
@@ -199,6 +216,9 @@ def derived() -> None:
 def main() -> None:
     """Measure and print."""
     show("exporter that reads", measure(Reads))
+    theirs = logfire()
+    if theirs:
+        show("the same with Logfire's tail sampling, in its own environment", theirs)
     show("exporter that encodes as the official OTLP exporter does", measure(Encodes))
     print("derived")
     derived()
