@@ -17,7 +17,7 @@ from pathlib import Path
 
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 from spanloom.cost import cost_attributes
@@ -75,6 +75,42 @@ class Nothing:
         return {}
 
 
+class Floor(SpanProcessor):
+    """The least that a tail sampler can be: it waits for the root, asks nothing, and adds the reason to what it keeps.
+
+    No lock, no bound, no rule, no threshold, no late spans, no fault kept from the caller: what nobody can save.
+    """
+
+    def __init__(self, behind: SpanProcessor, keeps: bool) -> None:
+        self._behind = behind
+        self._keeps = keeps
+        self._waiting: dict[int, list[ReadableSpan]] = {}
+
+    def on_start(self, span: ReadableSpan, parent_context: object = None) -> None:
+        if span.parent is None:
+            self._waiting[span.context.trace_id] = []
+
+    def on_end(self, span: ReadableSpan) -> None:
+        trace_id = span.context.trace_id
+        self._waiting[trace_id].append(span)
+        if span.parent is None:
+            for one in self._waiting.pop(trace_id):
+                if self._keeps:
+                    self._behind.on_end(_with_reason(one))
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        return self._behind.force_flush(timeout_millis)
+
+    def shutdown(self) -> None:
+        self._behind.shutdown()
+
+
+def _with_reason(span: ReadableSpan) -> ReadableSpan:
+    made = ReadableSpan.__new__(ReadableSpan)
+    made.__dict__ = {**vars(span), "_attributes": {**span._attributes._dict, "spanloom.sampling.reason": "baseline"}}
+    return made
+
+
 class Reads(SpanExporter):
     """Looks at all that an exporter looks at."""
 
@@ -113,10 +149,15 @@ def providers(exporter: type[SpanExporter]) -> dict[str, TracerProvider]:
         made.add_span_processor(SpanloomProcessor(batching(), sampling=rules, redaction=redactor))  # pyright: ignore
         return made
 
-    stock = TracerProvider(shutdown_on_exit=False)
-    stock.add_span_processor(batching())
+    def plain(processor: SpanProcessor) -> TracerProvider:
+        made = TracerProvider(shutdown_on_exit=False)
+        made.add_span_processor(processor)
+        return made
+
     return {
-        "stock": stock,
+        "stock": plain(batching()),
+        "floor: dropped": plain(Floor(batching(), keeps=False)),
+        "floor: kept": plain(Floor(batching(), keeps=True)),
         "tail: dropped": ours(tail(0.0), Nothing()),
         "tail: kept": ours(tail(1.0), Nothing()),
         "pipeline without tail": ours(SamplingRules(), Nothing()),

@@ -67,7 +67,7 @@ REDACTIONS = MetricSpec(
     "spanloom.redactions",
     "{redaction}",
     "counter",
-    "Texts in which something was redacted.",
+    "Secrets and personal data that were redacted.",
     attributes={Spanloom.REDACTION_RULE: "required"},
 )
 SPANS_CUT = MetricSpec(

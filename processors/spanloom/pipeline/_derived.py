@@ -44,14 +44,13 @@ class DerivedSpan(ReadableSpan):
 
     def __getattr__(self, name: str) -> Any:
         """What is not set here. The first question makes everything that is to be shown."""
-        known = self.__dict__
-        made_of = None if name.startswith("__") else known.get("_made_of")
+        made_of = None if name.startswith("__") else _made_of(self)
         if made_of is not None:
             # Two exporters may come here at once: both make the same. Nobody may see a part of it, which would be what
             # was not redacted, so it is put in place in one step.
-            known.update(self._shown(*made_of))
-        if name in known:
-            return known[name]
+            self.__dict__ = self._shown(*made_of)
+            if name in self.__dict__:
+                return self.__dict__[name]
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def _shown(
@@ -80,3 +79,11 @@ class DerivedSpan(ReadableSpan):
     def dropped_links(self) -> int:
         """The same of links."""
         return self._dropped[2]
+
+
+def _made_of(span: DerivedSpan) -> tuple[Any, ...] | None:
+    """Without making a dict of an object's attributes; nothing where ``__init__`` was not called."""
+    try:
+        return object.__getattribute__(span, "_made_of")
+    except AttributeError:
+        return None
