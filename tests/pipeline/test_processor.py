@@ -19,7 +19,8 @@ from spanloom import pipeline, sampling
 from spanloom.pipeline import SpanloomProcessor, _assembly, _probe
 from spanloom.sampling import HeadRules, SamplingRules, TailRule, TailRules
 from spanloom.trace import context
-from tests._support.pipeline import KEEP, MODEL, OP, REASON, Caught, Service, tail
+from tests._support.pipeline import KEEP, MODEL, OP, REASON, Caught, Nothing, Service, tail
+from tests._support.spans import eventually
 
 SECRET = "sk-proj-abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKL"
 AMOUNT, STATUS = "gen_ai.usage.cost.amount", "spanloom.cost.status"
@@ -413,6 +414,28 @@ def test_no_lock_is_held_while_calling_on():
     service.processor.wrap(Nosy())
     service.trace("root")
     assert sorted(service.out.names) == ["other", "root", "same"]
+
+
+def test_the_application_s_thread_does_not_redact():
+    """Nor cut: that is done where an exporter looks first, once."""
+    threads = []
+
+    class Noting(Nothing):
+        def attributes(self, attributes):
+            threads.append(threading.current_thread())
+
+    class Looking(InMemorySpanExporter):
+        def export(self, spans):
+            assert [span.to_json() for span in spans]
+            return super().export(spans)
+
+    batches = [BatchSpanProcessor(Looking(), schedule_delay_millis=20) for _ in range(2)]
+    service = Service(TailRules(1.0, rules=()), *batches, redaction=Noting())
+    service.trace()
+    eventually(lambda: all(one.span_exporter.get_finished_spans() for one in batches))
+    assert threading.main_thread() not in threads
+    assert len(threads) in (1, 2)
+    service.provider.shutdown()
 
 
 def test_no_log_per_span(caplog):
