@@ -5,16 +5,17 @@ from __future__ import annotations
 import faulthandler
 import json
 import os
+import signal
 import sys
 import threading
 import time
 import warnings
+from collections.abc import Sequence
 
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 from spanloom.genai import _guard
 from spanloom.pipeline import SpanloomProcessor
@@ -28,11 +29,25 @@ CALLED = {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai", "ge
 THREADS, FORKS = 4, 8
 
 
+class Exporter(SpanExporter):
+    """Without a lock, which another thread of the parent could hold as it forks (as of the SDK's in memory)."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        self.names += [span.name for span in spans]
+        return SpanExportResult.SUCCESS
+
+    def shutdown(self) -> None:
+        """Nothing is open."""
+
+
 class Line:
     """A service, and threads that make traces until they are told to stop."""
 
     def __init__(self) -> None:
-        self.exporter = InMemorySpanExporter()
+        self.exporter = Exporter()
         self.processor = SpanloomProcessor(
             BatchSpanProcessor(self.exporter, max_queue_size=1 << 16), sampling=SamplingRules(tail=RULES)
         )
@@ -54,12 +69,14 @@ class Line:
     def names(self) -> list[str]:
         """Of what was exported."""
         self.processor.force_flush()
-        return [span.name for span in self.exporter.get_finished_spans()]
+        return self.exporter.names
 
 
 def child(line: Line, out: int) -> None:
     """Spans of its own, one that the parent has begun, and one of a trace that waits there."""
-    line.exporter.clear()
+    # Alarms are not inherited.
+    signal.alarm(30)
+    line.exporter.names = []
     before = line.processor.tail.held if line.processor.tail else None
     for _ in range(50):
         with line.tracer.start_as_current_span("child", Context(), attributes=CALLED):
@@ -73,7 +90,9 @@ def child(line: Line, out: int) -> None:
 
 def main() -> None:
     """Fork some times under load."""
-    faulthandler.dump_traceback_later(50, exit=True)
+    # Who hangs is ended, and shows where it was.
+    faulthandler.register(signal.SIGALRM, chain=True)
+    signal.alarm(60)
     warnings.simplefilter("ignore", DeprecationWarning)
     _guard.RERAISE = True
     line = Line()
@@ -95,8 +114,8 @@ def main() -> None:
     found = []
     for pid, read in children:
         with os.fdopen(read) as told:
-            found.append(json.loads(told.read()))
-        assert os.waitpid(pid, 0)[1] == 0
+            found.append(json.loads(told.read() or "null"))
+        assert os.waitpid(pid, 0)[1] == 0, "a child hung or failed"
     line.stop.set()
     for one in line.threads:
         one.join()

@@ -193,6 +193,29 @@ def test_a_root_from_before_a_flush_does_not_close_what_began_after_it():
     assert sorted(service.out.names) == ["failed", "fine", "new", "old"]
 
 
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_a_root_that_begins_while_its_trace_is_decided(is_kept, monkeypatch):
+    """It follows where the trace is kept; else it is a trace of its own, and its spans are decided together."""
+    service = Service(tail(ASKED, ERRORS))
+    judge = service.processor.tail._judge
+    working, second = judge.by_rules, []
+
+    def by_rules(*facts):
+        verdict = working(*facts)
+        if not second:
+            second.append(service.tracer.start_span("second", remote(5, span_id=2)))
+        return verdict
+
+    monkeypatch.setattr(judge, "by_rules", by_rules)
+    service.trace("first", remote(5, span_id=1), **{KEEP: is_kept})
+    with trace.use_span(second[0], end_on_exit=True):
+        service.child("fine")
+        service.child("failed", None if is_kept else StatusCode.ERROR)
+    assert service.out.names == [*(["first"] if is_kept else []), "fine", "failed", "second"]
+    assert {span.attributes[REASON] for span in service.out.spans} == {"asked" if is_kept else "errors"}
+    assert service.processor.tail.held == (0, 0)
+
+
 class Ender:
     """Ends a span when it is collected: in a cycle, so that the garbage collector does it."""
 

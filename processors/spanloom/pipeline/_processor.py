@@ -65,6 +65,9 @@ class SpanloomProcessor(SpanProcessor):
         self._starting: tuple[SpanProcessor, ...] = ()
         self._ending: tuple[SpanProcessor, ...] = ()
         self._redactor = redaction if redaction is not None else redaction_from_settings()
+        # Loaded now: an exporter's thread would do it at its first span, and a fork in the middle of an import leaves
+        # the module locked in the child for good.
+        hooks.is_secret_name("")
         self._finisher = Finisher(self._redactor, semconv.integer("SPANLOOM_SPAN_MAX_BYTES"))
         rules = sampling if sampling is not None else sampling_from_settings()
         self._tail = TailSampler(rules.tail, self._prepared, self._emit) if rules.tail is not None else None

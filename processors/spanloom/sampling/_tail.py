@@ -137,11 +137,13 @@ class TailSampler:
         now_s = self._clock()
         with self._lock:
             trace = self._waiting.get(trace_id)
-            if trace is None:
+            # One that is being decided in another thread takes no more roots.
+            if trace is None or trace.is_closing:
                 known = self._remembered.get(trace_id)
                 if known is not None and known.keep:
                     return
                 trace = self._waiting[trace_id] = _Trace(trace_id, context.trace_state, now_s)
+                self._waiting.move_to_end(trace_id)
                 self._bytes += TRACE_BYTES
             trace.open_roots.add(context.span_id)
         self._make_room(now_s)
@@ -274,6 +276,10 @@ class TailSampler:
 
     def _judged(self, trace: _Trace, spans: list[ReadableSpan], attributes: list[dict[str, Any]]) -> Verdict:
         verdict = self._judge.by_rules(spans, attributes, trace.mask)
+        known = self._remembered.get(trace.trace_id)
+        if known is not None and known.keep:
+            # What is kept of a trace is kept for one reason: its other part was decided as this one began.
+            return known
         if verdict is None:
             verdict = self._judge.by_baseline(randomness(trace.trace_id, parse(trace.state)))
         return verdict
