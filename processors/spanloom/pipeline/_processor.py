@@ -74,6 +74,8 @@ class SpanloomProcessor(SpanProcessor):
         self._thresholds = Thresholds()
         self._enrichers = tuple(enrichers)
         self._writes_at_end = _probe.can_write_at_end()
+        # Loads what the limit needs: an import on the exporter's thread may meet a fork, and block the child for ever.
+        hooks.cut_content("", 1)
         self._counters = Counters(self._tail, self._finisher, self._redactor)
         for processor in behind:
             self.wrap(processor)
