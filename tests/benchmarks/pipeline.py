@@ -22,8 +22,8 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 
 from spanloom.cost import cost_attributes
 from spanloom.pipeline import SpanloomProcessor
-from spanloom.pipeline._derived import DerivedSpan
-from spanloom.pipeline._finish import Finisher, plain_attributes
+from spanloom.pipeline._derived import DerivedSpan, plain_attributes
+from spanloom.pipeline._finish import Finisher
 from spanloom.redaction import Redactor
 from spanloom.sampling import Sampler, SamplingRules, loads
 from tests.benchmarks.redaction import logfire_python

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
-from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.sdk.trace import Event
 from opentelemetry.trace import Link, Status
 
 from spanloom.genai import hooks
@@ -41,70 +41,44 @@ class Finisher:
         """Spans that were over the limit."""
         return self._limit.cut_spans
 
-    def __call__(self, span: ReadableSpan, own: dict[str, Any] | None, is_skeleton: bool) -> dict[str, Any]:
-        """The fields of a span that exporters see otherwise than the SDK made them.
-
-        ``own``: its attributes, where something was added to them.
-        """
-        fields: dict[str, Any] = {ATTRIBUTES: plain_attributes(span) if own is None else own}
-        if is_skeleton:
-            fields = hooks.attempted("pipeline.skeleton", None, _skeleton, span, fields) or _hidden(span)
-        if self._redactor is not None:
-            # What cannot be redacted is not shown.
-            fields = hooks.attempted("pipeline.redact", None, _redacted, span, fields, self._redactor) or _hidden(span)
-        hooks.attempt("pipeline.limit", self._limit.apply, span, fields)
-        return fields
+    def __call__(self, fields: dict[str, Any], is_skeleton: bool) -> None:
+        """Replace what exporters must not see as it is. ``fields`` are those of the span that is to be shown."""
+        if is_skeleton and not hooks.attempted("pipeline.skeleton", False, _leave_out_content, fields):
+            _hide(fields)
+        # What cannot be redacted is not shown.
+        redactor = self._redactor
+        if redactor is not None and not hooks.attempted("pipeline.redact", False, _redact, fields, redactor):
+            _hide(fields)
+        hooks.attempt("pipeline.limit", self._limit.apply, fields)
 
 
-def _hidden(span: ReadableSpan) -> dict[str, Any]:
-    return {NAME: FAILED, ATTRIBUTES: {}, EVENTS: (), LINKS: (), STATUS: Status(span.status.status_code)}
+def _hide(fields: dict[str, Any]) -> None:
+    status = Status(fields[STATUS].status_code)
+    fields.update({NAME: FAILED, ATTRIBUTES: {}, EVENTS: (), LINKS: (), STATUS: status})
 
 
-def _skeleton(span: ReadableSpan, fields: dict[str, Any]) -> dict[str, Any]:
+def _leave_out_content(fields: dict[str, Any]) -> bool:
     """A description is what an exception says, which may be content."""
-    return {
-        ATTRIBUTES: without_content(fields[ATTRIBUTES]),
-        EVENTS: events_without_content(span.events),
-        STATUS: Status(span.status.status_code),
-    }
+    fields[ATTRIBUTES] = without_content(fields[ATTRIBUTES])
+    fields[EVENTS] = events_without_content(fields[EVENTS])
+    fields[STATUS] = Status(fields[STATUS].status_code)
+    return True
 
 
-def _redacted(span: ReadableSpan, fields: dict[str, Any], redactor: Redacts) -> dict[str, Any]:
-    """The fields, with those replaced in which something was found."""
+def _redact(fields: dict[str, Any], redactor: Redacts) -> bool:
+    """Replace the fields in which something is found; true where nothing came in between."""
     attributes = redactor.attributes(fields[ATTRIBUTES])
     if attributes is not None:
         fields[ATTRIBUTES] = attributes
-    name = span.name
-    if (shown := redactor.text(name)) is not name:
-        fields[NAME] = shown
-    if not is_plain(span):
-        _redact_rest(span, fields, redactor)
-    return fields
-
-
-def _redact_rest(span: ReadableSpan, fields: dict[str, Any], redactor: Redacts) -> None:
-    """What few spans have."""
-    status = fields.get(STATUS, span.status)
+    fields[NAME] = redactor.text(fields[NAME])
+    status, events, links = fields[STATUS], fields[EVENTS], fields[LINKS]
     if status.description and (told := redactor.text(status.description)) is not status.description:
         fields[STATUS] = Status(status.status_code, told)
-    if len(span.events):
-        fields[EVENTS] = [_event(event, redactor) for event in fields.get(EVENTS, span.events)]
-    if len(span.links):
-        fields[LINKS] = [_link(link, redactor) for link in span.links]
-
-
-def is_plain(span: ReadableSpan) -> bool:
-    """True for the usual span: no events or links, and nothing to say of its status.
-
-    By the lengths of its own lists: the public tuples are made anew each time.
-    """
-    return not (len(getattr(span, EVENTS)) or len(getattr(span, LINKS)) or span.status.description)
-
-
-def plain_attributes(span: ReadableSpan) -> dict[str, Any]:
-    """A copy that is a plain dict. The SDK's own mapping copies itself at C's speed, and iterates at Python's."""
-    attributes: Any = getattr(span, ATTRIBUTES)
-    return attributes.copy() if attributes is not None else {}
+    if len(events):
+        fields[EVENTS] = [_event(event, redactor) for event in events]
+    if len(links):
+        fields[LINKS] = [_link(link, redactor) for link in links]
+    return True
 
 
 def _event(event: Event, redactor: Redacts) -> Event:

@@ -68,19 +68,15 @@ class Limit:
         self._max_bytes = max_bytes
         self.cut_spans = 0
 
-    def apply(self, span: ReadableSpan, fields: dict[str, Any]) -> None:
-        """Replace what is too long in ``fields``: those that differ from the span's own."""
-        attributes = fields[ATTRIBUTES]
-        # By the length of its own lists: the public tuples are made anew each time.
-        if not (len(getattr(span, EVENTS)) or len(getattr(span, LINKS))):
-            others = len(fields.get(NAME) or span.name) + len((fields.get(STATUS) or span.status).description or "")
+    def apply(self, fields: dict[str, Any]) -> None:
+        """Replace what is too long in the fields of a span that is to be shown."""
+        attributes, status = fields[ATTRIBUTES], fields[STATUS]
+        texts = {NAME: fields[NAME], STATUS: status.description or ""}
+        if not (len(fields[EVENTS]) or len(fields[LINKS])):
+            others = len(texts[NAME]) + len(texts[STATUS])
             if _at_most(attributes) + 4 * others <= self._max_bytes:
                 return
-        texts = {
-            NAME: fields.get(NAME, span.name),
-            STATUS: fields.get(STATUS, span.status).description or "",
-        }
-        events, links = list(fields.get(EVENTS, span.events)), list(fields.get(LINKS, span.links))
+        events, links = list(fields[EVENTS]), list(fields[LINKS])
         excess = attributes_size(attributes) + sum(map(size_of, texts.values())) - self._max_bytes
         excess += sum(map(_part_size, (*events, *links)))
         if excess <= 0:
@@ -92,11 +88,11 @@ class Limit:
         fields.update(zip((ATTRIBUTES, EVENTS, LINKS), (rows, events, links), strict=True))
         if excess > 0:
             told, excess = cut_texts(texts, excess)
-            fields[NAME], fields[STATUS] = told[NAME], Status(span.status.status_code, told[STATUS] or None)
+            fields[NAME], fields[STATUS] = told[NAME], Status(status.status_code, told[STATUS] or None)
         if excess > 0:
-            self._drop(span, fields, excess)
+            self._drop(fields, excess)
 
-    def _drop(self, span: ReadableSpan, fields: dict[str, Any], excess: int) -> None:
+    def _drop(self, fields: dict[str, Any], excess: int) -> None:
         """Very many short things: the newest events and links go, then the longest attributes."""
         rows, events, links = fields[ATTRIBUTES], fields[EVENTS], fields[LINKS]
         had = (len(rows), len(events), len(links))
@@ -106,8 +102,7 @@ class Limit:
         if excess > 0:
             fields[ATTRIBUTES] = _shortest(rows, attributes_size(rows) - excess)
         left = (len(fields[ATTRIBUTES]), len(events), len(links))
-        dropped = (span.dropped_attributes, span.dropped_events, span.dropped_links)
-        fields[DROPPED] = tuple(sum(one) - rest for *one, rest in zip(dropped, had, left, strict=True))
+        fields[DROPPED] = tuple(sum(one) - rest for *one, rest in zip(fields[DROPPED], had, left, strict=True))
 
 
 def _cut_parts(parts: list[Any], excess: int, made: Callable[[Any, dict[str, Any]], Any]) -> int:

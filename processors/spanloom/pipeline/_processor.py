@@ -23,8 +23,8 @@ from spanloom.cost import cost_attributes
 from spanloom.genai import hooks
 from spanloom.pipeline import _probe
 from spanloom.pipeline._counters import Counters
-from spanloom.pipeline._derived import DerivedSpan
-from spanloom.pipeline._finish import Finisher, plain_attributes
+from spanloom.pipeline._derived import DerivedSpan, plain_attributes
+from spanloom.pipeline._finish import Finisher
 from spanloom.pipeline._thresholds import Thresholds
 from spanloom.redaction import from_settings as redaction_from_settings
 from spanloom.sampling import TailSampler
