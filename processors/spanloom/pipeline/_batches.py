@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,6 +10,7 @@ from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportRes
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from spanloom.pipeline._limits import SPAN_BYTES, attributes_size, size_of, span_size
+from spanloom.pipeline._passing import Passing
 
 if TYPE_CHECKING:
     from opentelemetry.sdk._logs import ReadableLogRecord
@@ -64,17 +64,11 @@ def _exported(export: Callable[[Any], R], some: Iterator[Sequence[Any]]) -> list
     return results
 
 
-def shut_down(exporter: Any, timeout_millis: float) -> None:
-    """With the time that is left, where the exporter asks for it; the SDK looks at the signature as well."""
-    takes_time = "timeout_millis" in inspect.getfullargspec(exporter.shutdown).args
-    exporter.shutdown(**({"timeout_millis": timeout_millis} if takes_time else {}))
-
-
-class BoundedSpanExporter(SpanExporter):
-    """Hands spans on to another exporter, at most ``max_bytes`` at once. Everything else is the other's."""
+class BoundedSpanExporter(Passing, SpanExporter):
+    """Hands spans on to another exporter, at most ``max_bytes`` at once."""
 
     def __init__(self, inner: SpanExporter, max_bytes: int) -> None:
-        self.inner = inner
+        super().__init__(inner)
         self._max_bytes = max_bytes
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
@@ -83,25 +77,12 @@ class BoundedSpanExporter(SpanExporter):
         failed = [one for one in results if one is not SpanExportResult.SUCCESS]
         return failed[0] if failed else SpanExportResult.SUCCESS
 
-    def shutdown(self, timeout_millis: float = 30_000) -> None:
-        """The inner one's."""
-        shut_down(self.inner, timeout_millis)
 
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """The inner one's."""
-        return self.inner.force_flush(timeout_millis)
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "inner":
-            raise AttributeError(name)
-        return getattr(self.inner, name)
-
-
-class BoundedLogExporter(LogRecordExporter):
+class BoundedLogExporter(Passing, LogRecordExporter):
     """The same for log records."""
 
     def __init__(self, inner: LogRecordExporter, max_bytes: int) -> None:
-        self.inner = inner
+        super().__init__(inner)
         self._max_bytes = max_bytes
 
     def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
@@ -109,17 +90,3 @@ class BoundedLogExporter(LogRecordExporter):
         results = _exported(self.inner.export, portions(batch, record_size, self._max_bytes))
         failed = [one for one in results if one is not LogRecordExportResult.SUCCESS]
         return failed[0] if failed else LogRecordExportResult.SUCCESS
-
-    def shutdown(self, timeout_millis: float = 30_000) -> None:
-        """The inner one's."""
-        shut_down(self.inner, timeout_millis)
-
-    def force_flush(self, timeout_millis: int = 10_000) -> bool:
-        """The inner one's, where it has one: the interface does not ask for it."""
-        flush: Any = getattr(self.inner, "force_flush", None)
-        return True if flush is None else bool(flush(timeout_millis))
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "inner":
-            raise AttributeError(name)
-        return getattr(self.inner, name)

@@ -12,7 +12,7 @@ from opentelemetry.sdk._logs import LogRecordProcessor, ReadableLogRecord
 from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult
 
 from spanloom.genai import hooks
-from spanloom.pipeline._batches import shut_down
+from spanloom.pipeline._passing import Passing
 from spanloom.semconv import Event
 
 if TYPE_CHECKING:
@@ -27,30 +27,16 @@ _IS_OLD: Final = "extended_attributes" in signature(BoundedAttributes).parameter
 _NESTED: Final[dict[str, Any]] = {"extended_attributes": True} if _IS_OLD else {}
 
 
-class RedactingLogExporter(LogRecordExporter):
+class RedactingLogExporter(Passing, LogRecordExporter):
     """Hands log records on to another exporter without what the redactor finds, on the thread that exports."""
 
     def __init__(self, inner: LogRecordExporter, redactor: Redacts) -> None:
-        self.inner = inner
+        super().__init__(inner)
         self._redactor = redactor
 
     def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
         """A record that cannot be redacted goes without its body and attributes."""
         return self.inner.export([self._shown(record) for record in batch])
-
-    def shutdown(self, timeout_millis: float = 30_000) -> None:
-        """The inner one's."""
-        shut_down(self.inner, timeout_millis)
-
-    def force_flush(self, timeout_millis: int = 10_000) -> bool:
-        """The inner one's."""
-        flush: Any = getattr(self.inner, "force_flush", None)
-        return True if flush is None else bool(flush(timeout_millis))
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "inner":
-            raise AttributeError(name)
-        return getattr(self.inner, name)
 
     def _shown(self, record: ReadableLogRecord) -> ReadableLogRecord:
         shown = hooks.attempted("pipeline.redact_log", None, self._redacted, record)
