@@ -97,6 +97,11 @@ def take_all(top):
         ("sections: [4]", "f.yaml:2: sections[0]: 4 is not a mapping of fields"),
         ("pairs: {a: {b: 1}}", "f.yaml:2: pairs.a: neither a plain value nor a list of plain values"),
         ("ratioo: 1", "f.yaml:2: ratioo: no such field; did you mean ratio?"),
+        ("number: 1" + "0" * 400, "is no value that can be read"),
+        ("number: " + "1" * 5000, "is no value that can be read"),
+        ("integer: 0x_", "f.yaml:2: integer: '0x_' is no value that can be read"),
+        ("integer: !!int abc", "f.yaml:2: integer: 'abc' is no value that can be read"),
+        ("flag: !!bool maybe", "f.yaml:2: flag: 'maybe' is no value that can be read"),
         ("text: x\ntext: y", "f.yaml:3: text: stands twice"),
         ("[a]: 1", "f.yaml:2: a field's name must be a text"),
         ("a: &a [*a]", "f.yaml:2: a[0]: nested too deep, or in itself"),
@@ -125,6 +130,7 @@ def test_all_mistakes_are_told_at_once():
         ("a: [1", "f.yaml:2: no YAML: "),
         ("a: \x07", "f.yaml: no YAML: "),
         ("- a", "f.yaml:1: the file is no mapping of fields"),
+        ("[" * 5000, "f.yaml: nested too deep"),
         ("just text", "f.yaml:1: the file is no mapping of fields"),
         ("a: !!python/name:os.system x", "f.yaml:1: no YAML: "),
     ],
@@ -151,6 +157,12 @@ def test_files_that_cannot_be_read(tmp_path, monkeypatch):
             read(str(tmp_path / name))
     (tmp_path / "good.yaml").write_text(GOOD)
     assert read(str(tmp_path / "good.yaml")).text("name") == "one"
+
+
+def test_dates_are_texts():
+    """Also those that no calendar has."""
+    top = read_text("a: 2024-13-45\nb: 2024-01-02\n", "f.yaml")
+    assert (top.text("a"), top.text("b")) == ("2024-13-45", "2024-01-02")
 
 
 def test_json_is_read_as_well():

@@ -175,13 +175,16 @@ def add_finisher(finisher: Finisher) -> Callable[[], None]:
     return remove
 
 
-def set_redactor(redactor: Redactor | None) -> None:
+def set_redactor(redactor: Redactor | None, *, unless_set: bool = False) -> None:
     """What completion hooks are given goes through this function first; ``None`` takes it away.
+
+    ``unless_set`` leaves another one in its place.
 
     It is given plain values (lists of messages, parts or tools; the attributes of an event, by name) and returns values
     of the same shape. It runs in the caller's thread. Where it fails nothing is handed out, and the fault is reported.
     """
-    _registry.redactor = redactor
+    if not (unless_set and _registry.redactor):
+        _registry.redactor = redactor
 
 
 def cut_content(text: str, max_bytes: int) -> str:

@@ -29,8 +29,7 @@ class SpanloomConfigurator(_OTelSDKConfigurator):
             return
         given: dict[str, str] = kwargs.pop("resource_attributes", None) or {}
         kwargs["resource_attributes"] = {**_resource.instance_attributes(os.environ), **given}
-        with hooks.guard("distro.pipeline"):
-            _pipeline.add(kwargs, os.environ)
+        _pipeline.add(kwargs, os.environ)
         super()._configure(**kwargs)  # pyright: ignore[reportUnknownMemberType]
         type(self).configured = True
         hooks.add_finisher(CostFinisher())

@@ -61,8 +61,17 @@ def _set_exporters() -> None:
 
 def _set_sampler() -> None:
     """Who gives rules for sampling means them: ours is the sampler that reads them."""
-    if semconv.text("SPANLOOM_SAMPLING"):
-        os.environ.setdefault("OTEL_TRACES_SAMPLER", "spanloom")
+    if not semconv.text("SPANLOOM_SAMPLING"):
+        return
+    chosen = os.environ.get("OTEL_TRACES_SAMPLER", "").strip()
+    if not chosen:
+        os.environ["OTEL_TRACES_SAMPLER"] = "spanloom"
+    elif chosen != "spanloom":
+        _log.warning(
+            "spanloom: OTEL_TRACES_SAMPLER=%s decides as traces begin, so what SPANLOOM_SAMPLING says under head has "
+            "no effect; set OTEL_TRACES_SAMPLER=spanloom, or unset it",
+            chosen,
+        )
 
 
 def _has_exporter(signal: str, name: str) -> bool:

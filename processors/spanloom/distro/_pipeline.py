@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk._logs import LogRecordProcessor
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 
 from spanloom.distro._local_roots import LocalRoots
+from spanloom.genai import hooks
 from spanloom.pipeline import SpanloomProcessor, assemble
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk._logs import ReadWriteLogRecord
 
 FILE_VARIABLE: Final = "OTEL_CONFIG_FILE"
 
@@ -27,7 +32,10 @@ def add(kwargs: dict[str, Any], environ: Mapping[str, str]) -> None:
             FILE_VARIABLE,
         )
         return
-    assembly = assemble()
+    assembly = hooks.attempted("distro.pipeline", None, assemble)
+    if assembly is None:
+        _close(kwargs)
+        return
     kwargs["span_processors"] = [*(kwargs.get("span_processors") or ()), *assembly.span_processors()]
     kwargs.setdefault("export_span_processor", assembly.behind)
     kwargs["log_record_processors"] = [
@@ -35,6 +43,35 @@ def add(kwargs: dict[str, Any], environ: Mapping[str, str]) -> None:
         *assembly.log_record_processors(),
     ]
     kwargs.setdefault("export_log_record_processor", assembly.log_processor)
+
+
+def _close(kwargs: dict[str, Any]) -> None:
+    """Without the pipeline nothing would be redacted: nothing is exported."""
+    _log.error("spanloom: its span processor could not be made, so no spans and log records are exported")
+    kwargs["export_span_processor"] = _no_spans
+    kwargs["export_log_record_processor"] = _no_log_records
+
+
+def _no_spans(*_args: Any, **_kwargs: Any) -> SpanProcessor:
+    return SpanProcessor()
+
+
+def _no_log_records(*_args: Any, **_kwargs: Any) -> LogRecordProcessor:
+    return _Nothing()
+
+
+class _Nothing(LogRecordProcessor):
+    """Keeps log records from an exporter."""
+
+    def on_emit(self, log_record: ReadWriteLogRecord) -> None:
+        """Drop it."""
+
+    def shutdown(self) -> None:
+        """Nothing is kept."""
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 - the SDK's signature
+        """Nothing is kept."""
+        return True
 
 
 def note_local_roots() -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import os
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
+from opentelemetry.sdk.environment_variables import OTEL_BSP_MAX_QUEUE_SIZE
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from spanloom import semconv
-from spanloom.genai import hooks
 from spanloom.pipeline._batches import BoundedLogExporter, BoundedSpanExporter
 from spanloom.pipeline._logs import Evaluations, RedactingLogExporter
 from spanloom.pipeline._processor import SpanloomProcessor
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
     from opentelemetry.sdk._logs import LogRecordProcessor
     from opentelemetry.sdk._logs.export import LogRecordExporter
     from opentelemetry.sdk.trace.export import SpanExporter
+
+# How many traces of the greatest length the exporters' queue takes.
+_LONGEST_TRACES: Final = 4
+# The SDK's batches must fit, too.
+_LEAST: Final = 512
 
 _assembled: Assembly | None = None
 
@@ -28,7 +34,7 @@ class Assembly:
     def __init__(self) -> None:
         self.processor = SpanloomProcessor()
         self._max_bytes = semconv.integer("SPANLOOM_BATCH_MAX_BYTES")
-        hooks.set_redactor(self.processor.redactor.body)
+        self._queue = _queue(self.processor)
 
     def span_processors(self) -> list[SpanProcessor]:
         """For the provider: the pipeline, once."""
@@ -36,7 +42,7 @@ class Assembly:
 
     def behind(self, exporter: SpanExporter, *_args: Any, **_kwargs: Any) -> SpanProcessor:
         """Put an exporter behind the pipeline; what the SDK adds to the provider in its place does nothing."""
-        self.processor.wrap(BatchSpanProcessor(self._bounded(exporter)))
+        self.processor.wrap(BatchSpanProcessor(self._bounded(exporter), max_queue_size=self._queue))
         return SpanProcessor()
 
     def log_record_processors(self) -> list[LogRecordProcessor]:
@@ -51,6 +57,14 @@ class Assembly:
 
     def _bounded(self, exporter: SpanExporter) -> SpanExporter:
         return exporter if _is_ours(exporter) else BoundedSpanExporter(exporter, self._max_bytes)
+
+
+def _queue(processor: SpanloomProcessor) -> int | None:
+    """A trace that is kept comes at once: the queue takes some of the longest, unless somebody has set its length."""
+    tail = processor.tail
+    if tail is None or os.environ.get(OTEL_BSP_MAX_QUEUE_SIZE):
+        return None
+    return _LONGEST_TRACES * max(_LEAST, tail.max_spans_per_trace)
 
 
 def _is_ours(exporter: object) -> bool:
@@ -69,7 +83,8 @@ def assemble() -> Assembly:
 def wrap(processor: SpanProcessor) -> None:
     """Put a span processor of the application's behind the pipeline that the distribution has set up.
 
-    It then sees spans as exporters do: with costs, redacted, and only those that are kept. (One that is added to the
+    It then sees the ends of spans as exporters do: with costs, redacted, and only those that are kept. (It is told of
+    every start, as long as nobody knows what will be kept. One that is added to the
     tracer provider stands beside the pipeline and sees the originals.) Raises ``RuntimeError`` where the distribution
     has set nothing up: there, give the processor to ``SpanloomProcessor``.
     """

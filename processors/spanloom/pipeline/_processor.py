@@ -26,8 +26,9 @@ from spanloom.pipeline._counters import Counters
 from spanloom.pipeline._derived import DerivedSpan, plain_attributes
 from spanloom.pipeline._finish import Finisher
 from spanloom.pipeline._thresholds import Thresholds
+from spanloom.redaction import Redactor
 from spanloom.redaction import from_settings as redaction_from_settings
-from spanloom.sampling import TailSampler
+from spanloom.sampling import SamplingRules, TailSampler
 from spanloom.sampling import from_settings as sampling_from_settings
 from spanloom.semconv import GenAI, Spanloom
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
     from spanloom.pipeline._finish import Redacts
-    from spanloom.sampling import SamplingRules, Verdict
+    from spanloom.sampling import Verdict
 
 # What a span that has ended is still to be given, from what stands on it; ``None`` for nothing.
 Enricher = Callable[[Mapping[str, Any]], "Mapping[str, Any] | None"]
@@ -50,8 +51,9 @@ class SpanloomProcessor(SpanProcessor):
 
     For services that build their own ``TracerProvider``; ``opentelemetry-instrument`` makes one by itself. Processors
     that are added to the provider beside it see the original spans, those behind it (here, or by ``wrap``) see what
-    exporters see. ``sampling`` and ``redaction`` default to the settings ``SPANLOOM_SAMPLING``, ``SPANLOOM_REDACTION``
-    and ``SPANLOOM_REDACT_PII``. Never raises into the application; faults are counted in ``spanloom.internal.errors``.
+    exporters see; they are told of every start, but of the ends of those spans alone that are kept. ``sampling`` and
+    ``redaction`` default to the settings ``SPANLOOM_SAMPLING``, ``SPANLOOM_REDACTION`` and ``SPANLOOM_REDACT_PII``.
+    Never raises into the application; faults are counted in ``spanloom.internal.errors``.
     """
 
     def __init__(
@@ -64,18 +66,20 @@ class SpanloomProcessor(SpanProcessor):
         self._behind: tuple[SpanProcessor, ...] = ()
         self._starting: tuple[SpanProcessor, ...] = ()
         self._ending: tuple[SpanProcessor, ...] = ()
-        self._redactor = redaction if redaction is not None else redaction_from_settings()
+        self._redactor = redaction if redaction is not None else _redaction()
         # Loaded now: an exporter's thread would do it at its first span, and a fork in the middle of an import leaves
         # the module locked in the child for good.
         hooks.is_secret_name("")
         self._finisher = Finisher(self._redactor, semconv.integer("SPANLOOM_SPAN_MAX_BYTES"))
-        rules = sampling if sampling is not None else sampling_from_settings()
+        rules = sampling if sampling is not None else _sampling()
         self._tail = TailSampler(rules.tail, self._prepared, self._emit) if rules.tail is not None else None
         self._thresholds = Thresholds()
         self._enrichers = tuple(enrichers)
         self._writes_at_end = _probe.can_write_at_end()
         # Loads what the limit needs: an import on the exporter's thread may meet a fork, and block the child for ever.
         hooks.cut_content("", 1)
+        # What completion hooks are given is redacted as well; whoever has set something else means it.
+        hooks.set_redactor(self._redactor.body, unless_set=True)
         self._counters = Counters(self._tail, self._finisher, self._redactor)
         for processor in behind:
             self.wrap(processor)
@@ -124,19 +128,20 @@ class SpanloomProcessor(SpanProcessor):
     def shutdown(self) -> None:
         """Decide what waits, then shut down everything behind."""
         if self._tail is not None:
-            hooks.attempt("pipeline.flush", self._tail.flush)
+            hooks.attempt("pipeline.flush", self._tail.flush, self._flush_behind)
         for processor in self._behind:
             hooks.attempt("pipeline.behind", processor.shutdown)
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Decide what waits, and flush everything behind within the time. False where one did not make it."""
         if self._tail is not None:
-            hooks.attempt("pipeline.flush", self._tail.flush)
+            hooks.attempt("pipeline.flush", self._tail.flush, self._flush_behind)
         deadline = time.monotonic() + timeout_millis / 1000
         flushed = True
         for processor in self._behind:
             left = max(0, int((deadline - time.monotonic()) * 1000))
-            flushed = bool(hooks.tolerant(processor.force_flush, False, left)) and flushed
+            # As the SDK asks: only a clear False is one.
+            flushed = hooks.tolerant(processor.force_flush, False, left) is not False and flushed
         return flushed
 
     def _start(self, span: Span, parent_context: Context | None) -> None:
@@ -191,9 +196,23 @@ class SpanloomProcessor(SpanProcessor):
         told = hooks.attempted("pipeline.threshold", context, self._thresholds.told, context, verdict.threshold)
         self._hand_on(DerivedSpan(span, self._finisher, told, attributes, is_skeleton))
 
+    def _flush_behind(self) -> None:
+        for processor in self._behind:
+            hooks.attempt("pipeline.behind", processor.force_flush)
+
     def _hand_on(self, span: ReadableSpan) -> None:
         for processor in self._behind:
             hooks.attempt("pipeline.behind", processor.on_end, span)
+
+
+def _redaction() -> Redacts:
+    """By the settings. Secrets go, whatever becomes of those."""
+    return hooks.attempted("redaction.settings", None, redaction_from_settings) or Redactor()
+
+
+def _sampling() -> SamplingRules:
+    """By the settings; where even their fault handling fails, everything is kept."""
+    return hooks.attempted("sampling.settings", None, sampling_from_settings) or SamplingRules()
 
 
 def _add(attributes: dict[str, Any], enrichers: Sequence[Enricher]) -> bool:

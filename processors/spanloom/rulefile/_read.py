@@ -10,6 +10,12 @@ from spanloom.rulefile._section import Node, Problems, RuleFileError, Section
 
 MAX_BYTES: Final = 1 << 20
 MAX_DEPTH: Final = 32
+_YAML: Final = "tag:yaml.org,2002:"
+_NULL_TAG: Final = f"{_YAML}null"
+_PLAIN_TAGS: Final = frozenset({_NULL_TAG, *(f"{_YAML}{kind}" for kind in ("str", "bool", "int", "float"))})
+_TEXT_TAGS: Final = frozenset({f"{_YAML}timestamp", f"{_YAML}binary", f"{_YAML}value", f"{_YAML}merge"})
+# What an attribute can hold.
+_INT_LIMIT: Final = 1 << 63
 
 
 def read(path: str) -> Section:
@@ -43,6 +49,8 @@ def read_text(text: str, name: str) -> Section:
         raise RuleFileError(f"{name}:{line}: no YAML: {error.problem or error.context}") from error
     except yaml.YAMLError as error:
         raise RuleFileError(f"{name}: no YAML: {' '.join(str(error).split())}") from error
+    except RecursionError as error:
+        raise RuleFileError(f"{name}: nested too deep") from error
     if not isinstance(node.value, dict):
         raise RuleFileError(f"{name}:{node.line}: the file is no mapping of fields")
     problems.raise_any()
@@ -75,9 +83,22 @@ class _Reader:
         if isinstance(node, yaml.SequenceNode):
             items = cast("list[Any]", node.value)
             return [self.plain(item, f"{path}[{index}]", around) for index, item in enumerate(items)]
-        value = self._loader.construct_object(node)
-        # Dates and binaries are texts here.
-        return value if value is None or isinstance(value, (str, bool, int, float)) else str(node.value)
+        return self._scalar(node, path)
+
+    def _scalar(self, node: Any, path: str) -> Any:
+        text = str(node.value)
+        if node.tag not in _PLAIN_TAGS:
+            # Dates and binaries are texts here; what would make objects is refused.
+            return text if node.tag in _TEXT_TAGS else self._loader.construct_object(node)
+        try:
+            value = self._loader.construct_object(node)
+        except (ValueError, KeyError):
+            value = None
+        if isinstance(value, int) and abs(value) >= _INT_LIMIT:
+            value = None
+        if value is None and node.tag != _NULL_TAG:
+            self._problems.add(node.start_mark.line + 1, path, f"{text[:60]!r} is no value that can be read")
+        return value
 
     def _mapping(self, node: Any, path: str, around: tuple[int, ...]) -> dict[str, Node]:
         rows: dict[str, Node] = {}

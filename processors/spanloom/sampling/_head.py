@@ -99,7 +99,7 @@ class Sampler(sampling.Sampler):
     @classmethod
     def from_settings(cls) -> Sampler:
         """By ``SPANLOOM_SAMPLING``, or ``OTEL_TRACES_SAMPLER_ARG``; what is wrong there is logged, and never raised."""
-        return cls(_load.from_settings())
+        return cls(hooks.attempted("sampling.settings", None, _load.from_settings))
 
     def should_sample(
         self,

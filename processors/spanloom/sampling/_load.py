@@ -176,11 +176,18 @@ def _tail(section: Section) -> TailRules:
         max_traces=section.integer("max_traces", default.max_traces),
         max_bytes=section.integer("max_bytes", default.max_bytes),
         max_spans_per_trace=section.integer("max_spans_per_trace", default.max_spans_per_trace),
-        max_age_s=section.duration_s("max_age", default.max_age_s) or default.max_age_s,
+        max_age_s=_age(section, default.max_age_s),
         rules=rules if "rules" in section else default.rules,
     )
     section.close()
     return found
+
+
+def _age(section: Section, default: float) -> float:
+    age_s = section.duration_s("max_age", default)
+    if age_s == 0:
+        section.fail("max_age", "0 would decide every trace as it begins; leave tail out for that")
+    return age_s or default
 
 
 def _tail_rule(row: Section, names: set[str]) -> TailRule | None:

@@ -135,7 +135,7 @@ def condition(name: str, keys: tuple[str, ...], values: Sequence[Plain]) -> Cond
         texts=frozenset(one for one in texts if not is_glob(one)),
         globs=tuple(one for one in texts if is_glob(one)),
         flags=frozenset(one for one in values if isinstance(one, bool)),
-        numbers=frozenset(float(one) for one in values if isinstance(one, (int, float)) and not isinstance(one, bool)),
+        numbers=frozenset(one for one in values if isinstance(one, (int, float)) and not isinstance(one, bool)),
     )
 
 

@@ -82,7 +82,7 @@ class TailRules:
     skeleton: bool = False
     max_traces: int = 10_000
     max_bytes: int = 64 * _MIB
-    max_spans_per_trace: int = 5_000
+    max_spans_per_trace: int = 2_000
     max_age_s: float = 120.0
     rules: tuple[TailRule, ...] = DEFAULT_TAIL
 

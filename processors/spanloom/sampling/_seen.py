@@ -36,20 +36,34 @@ class _Recent:
             self.since = 0
 
 
-class Durations:
-    """The 99th percentile of each operation's newest 1,000 durations, from its 200th on.
-
-    At most 256 operations; the one that was not seen for longest goes first.
-    """
+class Memory:
+    """What has a lock of its own."""
 
     def __init__(self) -> None:
-        self._recent: OrderedDict[str, _Recent] = OrderedDict()
         self.after_fork()
 
     def after_fork(self) -> None:
         """A lock that nobody holds."""
         # Reentrant: the garbage collector may end a span anywhere, here too.
         self._lock = threading.RLock()
+
+    def free_lock(self, timeout_s: float) -> None:
+        """A new lock where this one is not given back in time: its holder is stopped."""
+        if self._lock.acquire(timeout=timeout_s):
+            self._lock.release()
+        else:
+            self.after_fork()
+
+
+class Durations(Memory):
+    """The 99th percentile of each operation's newest 1,000 durations, from its 200th on.
+
+    At most 256 operations; the one that was not seen for longest goes first.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._recent: OrderedDict[str, _Recent] = OrderedDict()
 
     def is_unusual(self, operation: str, duration_ns: int) -> bool:
         """Whether it took longer than the 99th percentile of those before it; it counts for those that come."""
@@ -66,17 +80,13 @@ class Durations:
         return unusual
 
 
-class Kinds:
+class Kinds(Memory):
     """When each kind of call was seen last. At most 4,096; the one that was not seen for longest goes first."""
 
     def __init__(self, within_s: float) -> None:
+        super().__init__()
         self._within_s = within_s
         self._last: OrderedDict[Hashable, float] = OrderedDict()
-        self.after_fork()
-
-    def after_fork(self) -> None:
-        """A lock that nobody holds."""
-        self._lock = threading.RLock()
 
     def is_new(self, kind: Hashable, now_s: float) -> bool:
         """Whether it was not seen within the time; it is seen now."""

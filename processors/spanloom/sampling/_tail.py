@@ -33,6 +33,10 @@ MAX_REMEMBERED: Final = 16_384
 MAX_UNMEASURED: Final = 256
 _FIRST_UNMEASURED: Final = 16
 _UNMEASURED_SHARE: Final = 16
+# Spans that are handed on in a flush before those behind are flushed themselves.
+_SPANS_AT_ONCE: Final = 1_000
+# A lock is held for microseconds. Who does not give it back within this time is stopped.
+_LOCK_S: Final = 0.5
 # What a trace takes by itself.
 TRACE_BYTES: Final = 1_000
 FULL, LARGE, LONG, OLD, FLUSHED = "traces", "bytes", "spans", "age", "flush"
@@ -195,12 +199,34 @@ class TailSampler:
             with self._lock:
                 trace.mask |= mask
 
-    def flush(self) -> None:
-        """Decide everything that waits, by what is known now."""
+    @property
+    def max_spans_per_trace(self) -> int:
+        """At most so many spans of a trace are handed on at once."""
+        return self._rules.max_spans_per_trace
+
+    def flush(self, between: Callable[[], None] | None = None) -> None:
+        """Decide everything that waits, by what is known now.
+
+        ``between`` is called now and then, so that whoever is given the spans can get rid of them.
+        """
+        self._free_locks()
         with self._lock:
             waiting = list(self._waiting.values())
+        count = 0
         for trace in waiting:
+            count += len(trace.spans)
             self._decide(trace, FLUSHED)
+            if between is not None and count >= _SPANS_AT_ONCE:
+                between()
+                count = 0
+
+    def _free_locks(self) -> None:
+        """A signal's handler may stop the thread that holds a lock, and wait for us: then nobody else is in there."""
+        if self._lock.acquire(timeout=_LOCK_S):
+            self._lock.release()
+        else:
+            self._lock = threading.RLock()
+        self._judge.free_locks(_LOCK_S)
 
     def _bound(self, trace: _Trace) -> None:
         """Look at every bound, now that some spans have come."""

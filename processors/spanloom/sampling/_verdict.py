@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from opentelemetry.trace import StatusCode
 
-from spanloom.sampling._seen import Durations, Kinds
+from spanloom.sampling._seen import Durations, Kinds, Memory
 from spanloom.sampling._trace_state import threshold_of
 from spanloom.semconv import Error, Event, GenAI, Operation, Spanloom
 
@@ -123,8 +123,16 @@ class Judge:
 
     def after_fork(self) -> None:
         """In the child: another thread of the parent may have held a lock."""
-        for memory in (self._durations, *(kinds for _, kinds in self._new)):
+        for memory in self._memories():
             memory.after_fork()
+
+    def free_locks(self, timeout_s: float) -> None:
+        """Give up on a lock that is not given back in this time."""
+        for memory in self._memories():
+            memory.free_lock(timeout_s)
+
+    def _memories(self) -> tuple[Memory, ...]:
+        return self._durations, *(kinds for _, kinds in self._new)
 
     def _of_operation(self, operation: Any, attributes: Mapping[str, Any], failed: bool) -> int:
         mask = 0
