@@ -12,7 +12,7 @@ from spanloom.genai.hooks import guard, guarded
 from spanloom.redaction import _json
 from spanloom.redaction._hit import MARKER, Action, Hit, merged
 from spanloom.redaction._keys import DROP, SCAN, Keys
-from spanloom.redaction._named import NAMED, secret_header, secret_name
+from spanloom.redaction._named import NAMED, is_word, secret_header, secret_name
 from spanloom.redaction._rules import KINDS, Own, Scan, look
 
 FAILED: Final = "[redaction failed]"
@@ -21,6 +21,7 @@ MAX_TEXT: Final = 4 << 20
 # JSON in JSON in JSON; deeper ones are read as plain text.
 MAX_JSON: Final = 8
 MAX_DEPTH: Final = 64
+SECRET_NUMBER: Final = 100_000
 _PLACE: Final = "redaction"
 # It has no state of its own, so one serves all.
 _GUARD: Final = guard(_PLACE)
@@ -109,6 +110,8 @@ class Redactor:
             elif decision.action == "drop":
                 self._count(decision.rule)
                 result = DROP
+            elif decision.rule == NAMED and _is_figure(value):
+                result = value
             else:
                 result = self._whole(value, decision.rule, decision.action)
         return result
@@ -158,7 +161,7 @@ class Redactor:
         same = True
         for key, value in rows.items():
             name = self._text(key) if isinstance(key, str) else key
-            if isinstance(key, str) and secret_name(key) and not _is_schema(value):
+            if isinstance(key, str) and secret_name(key) and not (_is_schema(value) or is_word(key, value)):
                 item = self._leaves(value, within)
             else:
                 item = self._any(value, within)
@@ -197,7 +200,7 @@ class Redactor:
             self._count("too_long")
             return self._mark("too_long", "replace", "")
         if depth < MAX_JSON and _json.is_json(value):
-            rules = _json.Rules(partial(self._text, depth=depth + 1), secret_name, secret_header, self._secret)
+            rules = _json.Rules(partial(self._text, depth=depth + 1), secret_name, secret_header, self._secret, is_word)
             return _json.redacted(value, rules)
         hits = list(merged(look(self._scan, value, found)))
         return self._replaced(value, hits) if hits else value
@@ -222,6 +225,13 @@ class Redactor:
 
     def _count(self, rule: str) -> None:
         self._counts[rule] = self._counts.get(rule, 0) + 1
+
+
+def _is_figure(value: object) -> bool:
+    """A measure or a short number, or a list of such: a secret is a text, or a number of six digits or more."""
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_figure, cast("Sequence[object]", value)))
+    return isinstance(value, float) or (isinstance(value, int) and abs(value) < SECRET_NUMBER)
 
 
 def _is(one: object, other: object) -> bool:
