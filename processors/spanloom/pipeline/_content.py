@@ -38,13 +38,16 @@ _KNOWN: Final = re.compile(
 
 def is_content(name: str, value: object) -> bool:
     """Whether an attribute may hold what people and models say to each other."""
-    if isinstance(value, (bool, int, float)):
-        return False
-    if isinstance(value, (list, tuple)) and all(
-        isinstance(one, (bool, int, float)) for one in cast("Sequence[object]", value)
-    ):
+    if _is_figure(value):
         return False
     return _KNOWN.fullmatch(name) is None or _length(value) > LONG_CHARS
+
+
+def _is_figure(value: object) -> bool:
+    """A number or a flag, or a list of such."""
+    if isinstance(value, (list, tuple)):
+        return all(isinstance(one, (bool, int, float)) for one in cast("Sequence[object]", value))
+    return isinstance(value, (bool, int, float))
 
 
 def _length(value: object) -> int:
