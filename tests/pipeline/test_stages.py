@@ -45,7 +45,7 @@ def test_a_skeleton_has_no_content():
         "llm.prompts": (text,), "anything": text * 100, "texts": (text,) * 100, "route": "/chat",
     }  # fmt: skip
     with service.root("root", attributes=attributes) as root:
-        root.add_event("said", {"n": 1, "gen_ai.output.messages": text, "m": 2})
+        root.add_event("gen_ai.client.operation.exception", {"n": 1, "gen_ai.output.messages": text, "m": 2})
         root.record_exception(ValueError(text))
         root.set_status(StatusCode.ERROR, text)
         service.child("child")

@@ -69,7 +69,7 @@ def test_a_new_dict_where_something_changes():
 )
 def test_secrets_by_the_name_of_their_key(key):
     """Whole, whatever they look like; sequences keep their length and their type."""
-    values = {"plain": "x", "pair": ("a", "b"), "row": ["a"], "figure": 7, "raw": b"abc"}
+    values = {"plain": "x", "pair": ("a", "b"), "row": ["a"], "figure": 7_654_321, "raw": b"abc"}
     redactor = Redactor()
     for value, expected in zip(values.values(), [NAMED, (NAMED, NAMED), [NAMED], NAMED, NAMED], strict=True):
         assert redactor.attributes({key: value}) == {key: expected}

@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace import Event
 from opentelemetry.trace import Link, Status
 
 from spanloom.genai import hooks
-from spanloom.pipeline._content import events_without_content, without_content
+from spanloom.pipeline._content import events_without_content, links_without_content, without_content
 from spanloom.pipeline._derived import ATTRIBUTES, EVENTS, LINKS, NAME, STATUS
 from spanloom.pipeline._limits import Limit
 from spanloom.pipeline._parts import event_with, link_with
@@ -61,6 +61,7 @@ def _leave_out_content(fields: dict[str, Any]) -> bool:
     """A description is what an exception says, which may be content."""
     fields[ATTRIBUTES] = without_content(fields[ATTRIBUTES])
     fields[EVENTS] = events_without_content(fields[EVENTS])
+    fields[LINKS] = links_without_content(fields[LINKS])
     fields[STATUS] = Status(fields[STATUS].status_code)
     return True
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from inspect import signature
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from spanloom.pipeline._finish import Redacts
     from spanloom.sampling import TailSampler
 
+_TEXTS: Final = ("event_name", "severity_text")
+_PLAIN_NAME: Final = re.compile("[A-Za-z_.]{1,64}")
 _FAILED: Final = "[redaction failed]"
 # Attributes of log records may be nested, which older releases of the API (1.40) ask to be told.
 _IS_OLD: Final = "extended_attributes" in signature(BoundedAttributes).parameters
@@ -40,18 +43,30 @@ class RedactingLogExporter(Passing, LogRecordExporter):
 
     def _shown(self, record: ReadableLogRecord) -> ReadableLogRecord:
         shown = hooks.attempted("pipeline.redact_log", None, self._redacted, record)
-        return _with(record, _FAILED, {}) if shown is None else shown
+        return _with(record, _FAILED, {}, _plain(record)) if shown is None else shown
 
     def _redacted(self, record: ReadableLogRecord) -> ReadableLogRecord:
         inner = record.log_record
         body = self._redactor.body(inner.body)
         attributes = self._redactor.attributes(inner.attributes) if inner.attributes else None
-        if body is inner.body and attributes is None:
+        names = {name: self._redactor.text(told) for name in _TEXTS if (told := getattr(inner, name, None))}
+        if (
+            body is inner.body
+            and attributes is None
+            and all(told is getattr(inner, one) for one, told in names.items())
+        ):
             return record
-        return _with(record, body, inner.attributes if attributes is None else attributes)
+        return _with(record, body, inner.attributes if attributes is None else attributes, names)
 
 
-def _with(record: ReadableLogRecord, body: Any, attributes: Any) -> ReadableLogRecord:
+def _plain(record: ReadableLogRecord) -> dict[str, str | None]:
+    """Name and severity of a record that cannot be redacted: a name without figures holds no secret, others go."""
+    inner = record.log_record
+    told = {name: getattr(inner, name, None) for name in _TEXTS}
+    return {name: one if one and _PLAIN_NAME.fullmatch(one) else None for name, one in told.items()}
+
+
+def _with(record: ReadableLogRecord, body: Any, attributes: Any, names: Mapping[str, str | None]) -> ReadableLogRecord:
     """A copy: other exporters have the same record."""
     inner = record.log_record
     told = BoundedAttributes(attributes=attributes, **_NESTED)
@@ -59,6 +74,8 @@ def _with(record: ReadableLogRecord, body: Any, attributes: Any) -> ReadableLogR
     # The constructor is another one in each release of the SDK.
     copied: Any = object.__new__(type(inner))
     for name, value in vars(inner).items():
+        setattr(copied, name, value)
+    for name, value in names.items():
         setattr(copied, name, value)
     copied.body, copied.attributes = body, told
     return dataclasses.replace(record, log_record=copied)

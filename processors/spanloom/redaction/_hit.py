@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Literal, NamedTuple
 
 Action = Literal["replace", "hash", "drop"]
+# In the place of what could not be looked at.
+FAILED: Final = "[redaction failed]"
 
 
 class Hit(NamedTuple):

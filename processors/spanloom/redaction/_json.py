@@ -26,6 +26,7 @@ class Rules(NamedTuple):
     is_secret: Callable[[str], bool]
     is_header: Callable[[str], bool]
     secret: Callable[[str], str]
+    is_word: Callable[[str, str], bool]
 
 
 def is_json(text: str) -> bool:
@@ -58,6 +59,7 @@ class _Frame:
     secret: bool
     at_key: bool
     key_secret: bool = False
+    key: str = ""
     items: int = 0
 
 
@@ -101,7 +103,9 @@ class _Walk:
         frame = self._frames[-1]
         text: str = json.loads(token) if "\\" in token else token[1:-1]
         if frame.at_key:
-            frame.key_secret = self._rules.is_secret(text)
+            frame.key, frame.key_secret = text, self._rules.is_secret(text)
+            new = self._rules.text(text)
+        elif frame.key_secret and frame.is_object and not frame.secret and self._rules.is_word(frame.key, text):
             new = self._rules.text(text)
         elif frame.secret or (frame.key_secret and (frame.is_object or self._is_pair(end))):
             new = self._rules.secret(text)

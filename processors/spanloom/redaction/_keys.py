@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from fnmatch import translate
 from typing import Final, NamedTuple
 
-from spanloom.redaction._hit import Action
+from spanloom.redaction._hit import FAILED, Action
 from spanloom.redaction._named import NAMED, secret_name
 from spanloom.redaction._rules import Own
 
@@ -17,6 +18,8 @@ class Decision(NamedTuple):
     keep: bool
     action: Action
     rule: str
+    # What the key is to be called, where it has a secret in it.
+    name: str = ""
 
 
 # Look at the value.
@@ -32,7 +35,10 @@ _HARMLESS: Final = re.compile(r"gen_ai\..*|spanloom\..*|.*\.secretsmanager\.secr
 class Keys:
     """Rules of attribute keys; own ones first, then ``keep``, then names of secrets."""
 
-    def __init__(self, rules: tuple[Own, ...], keep: tuple[str, ...], action: Action) -> None:
+    def __init__(
+        self, rules: tuple[Own, ...], keep: tuple[str, ...], action: Action, text: Callable[[str], str] = str
+    ) -> None:
+        self._text = text
         self._rules = [(_globs(rule.attribute), Decision(False, rule.action, rule.name)) for rule in rules]
         self._keep = _globs(keep) if keep else None
         self._named = Decision(False, action, NAMED)
@@ -43,7 +49,11 @@ class Keys:
         """The decision, remembered."""
         if len(self.known) >= MAX_KNOWN:
             self.known.clear()
-        decision = self.known[key] = self._decision(key)
+        decision = self._decision(key)
+        # One that could not be looked at stays: all of those would have the same name.
+        if not decision.keep and (name := self._text(key)) not in (key, FAILED):
+            decision = decision._replace(name=name)
+        self.known[key] = decision
         return decision
 
     def _decision(self, key: str) -> Decision:

@@ -55,12 +55,31 @@ _ABOUT: Final = re.compile(
 )
 
 
+# Tokens of a model, flags and figures.
+_COUNTED: Final = re.compile(
+    r".*(?:to_?first|(?<![a-z])(?:per_output|between|inter|eos|bos|pad|mask|stop|new|last|output|input))_?token"
+    r"(?:_(?:ids?|ms|s|seconds|latency(?:_m?s)?))?"
+    r"|.*token_(?:index|text|logprobs?|latency(?:_m?s)?)|.*tokens?[_.]remaining|.*[_.]count|(?:.*\.)?(?:has|is|num)_.*",
+    re.IGNORECASE | re.DOTALL,
+)
+_TOKEN_MIN: Final = 6
+
+
 @lru_cache(maxsize=2048)
 def secret_name(name: str) -> bool:
     """Whether a key, header or variable of this name holds a secret."""
-    if len(name) > MAX_NAME or "[" in name or _ABOUT.fullmatch(name):
+    if len(name) > MAX_NAME or "[" in name or _ABOUT.fullmatch(name) or _COUNTED.fullmatch(name):
         return False
     return is_secret_name(name) or name.lower().endswith(("password", "passwd", "passphrase"))
+
+
+def is_word(name: str, value: object) -> bool:
+    """Whether it is what a model reads and writes, ``{"token": "Hello"}``, and no secret."""
+    if not isinstance(value, str) or name.lower() != "token" or MARKER.fullmatch(value):
+        return False
+    if len(value) >= _LONG_ENOUGH and not any(map(str.isspace, value)):
+        return False
+    return len(value) < _TOKEN_MIN or any(map(str.isspace, value)) or not any(map(str.isdigit, value))
 
 
 def secret_header(name: str) -> bool:

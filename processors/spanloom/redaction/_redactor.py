@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Collection, Mapping, Sequence
+from collections import UserString
+from collections.abc import Collection, Mapping, Sequence, Set
 from functools import partial
 from typing import Any, Final, cast
 
 from spanloom.genai.hooks import guard, guarded
 from spanloom.redaction import _json
-from spanloom.redaction._hit import MARKER, Action, Hit, merged
+from spanloom.redaction._hit import FAILED, MARKER, Action, Hit, merged
 from spanloom.redaction._keys import DROP, SCAN, Keys
-from spanloom.redaction._named import NAMED, secret_header, secret_name
+from spanloom.redaction._named import NAMED, is_word, secret_header, secret_name
 from spanloom.redaction._rules import KINDS, Own, Scan, look
 
-FAILED: Final = "[redaction failed]"
 # Longer texts that may hold something are replaced whole: the work on one value is bounded, and nothing slips through.
 MAX_TEXT: Final = 4 << 20
 # JSON in JSON in JSON; deeper ones are read as plain text.
 MAX_JSON: Final = 8
 MAX_DEPTH: Final = 64
+SECRET_NUMBER: Final = 100_000
 _PLACE: Final = "redaction"
 # It has no state of its own, so one serves all.
 _GUARD: Final = guard(_PLACE)
@@ -53,7 +54,7 @@ class Redactor:
         if not hash_key and (hashed or action == "hash"):
             raise ValueError("the action hash needs a key")
         self._scan = Scan(frozenset(pii), tuple(rule for rule in rules if rule.pattern is not None))
-        self._keys = Keys(tuple(rule for rule in rules if rule.attribute), tuple(keep), action)
+        self._keys = Keys(tuple(rule for rule in rules if rule.attribute), tuple(keep), action, self._text)
         self._actions: dict[str, Action] = {rule.name: rule.action for rule in rules}
         self._action: Action = action
         self._hash_key = hash_key
@@ -85,6 +86,7 @@ class Redactor:
 
     def _attributes(self, attributes: Mapping[str, Any]) -> dict[str, Any] | None:
         changed: dict[str, Any] = {}
+        names: dict[str, str] = {}
         known, suspect = self._keys.known, self._scan.suspect
         for key, value in attributes.items():
             decision = known.get(key) or self._keys.decide(key)
@@ -94,21 +96,29 @@ class Redactor:
                     continue
             elif decision.keep:
                 continue
+            if decision.name:
+                names[key] = decision.name
             new = self._attribute(decision, value)
             if new is not value:
                 changed[key] = new
-        if not changed:
+        if not changed and not names:
             return None
-        return {key: new for key, value in attributes.items() if (new := changed.get(key, value)) is not DROP}
+        return {
+            names.get(key, key): new
+            for key, value in attributes.items()
+            if (new := changed.get(key, value)) is not DROP
+        }
 
     def _attribute(self, decision: Any, value: Any) -> Any:
         result: Any = FAILED
         with _GUARD:
-            if decision is SCAN:
+            if not decision.rule:
                 result = self._any(value, ())
             elif decision.action == "drop":
                 self._count(decision.rule)
                 result = DROP
+            elif decision.rule == NAMED and _is_figure(value):
+                result = value
             else:
                 result = self._whole(value, decision.rule, decision.action)
         return result
@@ -133,16 +143,24 @@ class Redactor:
             return self._text(value)
         if isinstance(value, (bytes, bytearray)):
             return self._bytes(value)
-        if not isinstance(value, (Mapping, list, tuple)):
+        if value is None or isinstance(value, (bool, int, float)):
             return value
-        if id(cast("Any", value)) in around or len(around) >= MAX_DEPTH:
+        return self._other(value, around)
+
+    def _other(self, value: Any, around: tuple[int, ...]) -> Any:
+        """Containers, and what exporters write as its text."""
+        if not isinstance(value, (Mapping, Sequence, Set)) or isinstance(value, (UserString, memoryview)):
+            text = _text_of(cast("object", value))
+            return cast("object", value) if (told := self._text(text)) is text else told
+        if id(cast("object", value)) in around or len(around) >= MAX_DEPTH:
             return FAILED
-        within = (*around, id(cast("Any", value)))
+        within = (*around, id(cast("object", value)))
         if isinstance(value, Mapping):
             return self._mapping(cast("Mapping[Any, Any]", value), within)
-        items = cast("Sequence[Any]", value)
-        new = self._pair(items) or [self._any(one, within) for one in items]
-        return items if all(map(_is, items, new)) else _like(items, new)
+        given = cast("Any", value)
+        items: list[Any] = list(given)
+        new = self._pair(items) or [self._any(item, within) for item in items]
+        return given if all(map(_is, items, new)) else _like(given, new)
 
     def _pair(self, items: Sequence[Any]) -> list[Any] | None:
         """A header and its value, where the header is a secret's."""
@@ -158,7 +176,10 @@ class Redactor:
         same = True
         for key, value in rows.items():
             name = self._text(key) if isinstance(key, str) else key
-            if isinstance(key, str) and secret_name(key) and not _is_schema(value):
+            said = key.decode("latin-1") if isinstance(key, bytes) else key
+            if isinstance(key, bytes):
+                name = self._bytes(key)
+            if isinstance(said, str) and secret_name(said) and not (_is_schema(value) or is_word(said, value)):
                 item = self._leaves(value, within)
             else:
                 item = self._any(value, within)
@@ -197,7 +218,7 @@ class Redactor:
             self._count("too_long")
             return self._mark("too_long", "replace", "")
         if depth < MAX_JSON and _json.is_json(value):
-            rules = _json.Rules(partial(self._text, depth=depth + 1), secret_name, secret_header, self._secret)
+            rules = _json.Rules(partial(self._text, depth=depth + 1), secret_name, secret_header, self._secret, is_word)
             return _json.redacted(value, rules)
         hits = list(merged(look(self._scan, value, found)))
         return self._replaced(value, hits) if hits else value
@@ -224,6 +245,13 @@ class Redactor:
         self._counts[rule] = self._counts.get(rule, 0) + 1
 
 
+def _is_figure(value: object) -> bool:
+    """A measure or a short number, or a list of such: a secret is a text, or a number of six digits or more."""
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_figure, cast("Sequence[object]", value)))
+    return isinstance(value, float) or (isinstance(value, int) and abs(value) < SECRET_NUMBER)
+
+
 def _is(one: object, other: object) -> bool:
     return one is other
 
@@ -239,3 +267,7 @@ def _like(items: Sequence[Any], new: list[Any]) -> Any:
 def _is_schema(value: object) -> bool:
     """Whether it describes a field that is named as a secret, as tools' definitions do."""
     return isinstance(value, Mapping) and any(one in value for one in ("type", "$ref", "anyOf", "allOf", "oneOf"))
+
+
+def _text_of(value: object) -> str:
+    return value.tobytes().decode("latin-1") if isinstance(value, memoryview) else str(value)
