@@ -4,71 +4,33 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader, NumberDataPoint
+from opentelemetry.sdk.metrics.export import HistogramDataPoint, NumberDataPoint
 
-from spanloom.cost import CostFinisher
+from spanloom.cost import Budget, CostFinisher, MemoryStore, _budgets, _calls
 from spanloom.cost import _finisher as finisher_module
+from spanloom.cost._ledger import Ledger
 from spanloom.semconv import GenAI, OpenAI, Spanloom
 from spanloom.semconv import metrics as specs
+from tests.cost._support import Call, Meter, Usage
 
 if TYPE_CHECKING:
     from spanloom.genai.hooks import FinishedCall
 
 
-@dataclass
-class Usage:
-    input_tokens: int | None = 1000
-    output_tokens: int | None = 500
-    cache_read_input_tokens: int | None = None
-    cache_write_input_tokens: int | None = None
-    reasoning_output_tokens: int | None = None
-
-
-@dataclass
-class Call:
-    """A finished call as the core hands it over."""
-
-    operation: str = "chat"
-    provider: str | None = "openai"
-    request_model: str | None = "gpt-4o-mini"
-    response_model: str | None = "gpt-4o-mini-2024-07-18"
-    server_address: str | None = "api.openai.com"
-    usage: Usage | None = field(default_factory=Usage)
-    cache_hit: bool = False
-    attributes: dict[str, Any] = field(default_factory=dict)
-    metric_attributes: dict[str, Any] = field(default_factory=lambda: {GenAI.OPERATION_NAME: "chat"})
-    costs: list[float] = field(default_factory=list)
-    unpriced: int = 0
-
-    def add_cost(self, usd: float) -> None:
-        self.costs.append(usd)
-
-    def add_unpriced(self) -> None:
-        self.unpriced += 1
-
-
-class Bench:
+class Bench(Meter):
     """A finisher on a real SDK meter provider."""
 
     def __init__(self) -> None:
-        self.reader = InMemoryMetricReader()
-        self.provider = MeterProvider([self.reader])
+        super().__init__()
         self.finisher = CostFinisher(self.provider)
 
     def finish(self, call: Call) -> Call:
         finished: FinishedCall = call
         self.finisher(finished)
         return call
-
-    def points(self, name: str) -> list[Any]:
-        data = self.reader.get_metrics_data()
-        metrics = [m for r in (data.resource_metrics if data else ()) for s in r.scope_metrics for m in s.metrics]
-        return [point for metric in metrics if metric.name == name for point in metric.data.data_points]
 
 
 @pytest.fixture
@@ -221,11 +183,28 @@ def test_the_sum_of_the_histogram_is_the_sum_of_the_spans(bench: Bench) -> None:
     assert bench.points(UNPRICED)[0].value == 19
 
 
+def test_budgets_learn_what_a_call_cost(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The amount, or that nobody knows it; with who it was for, as the call began."""
+    ledger = Ledger(bench.provider)
+    ledger.add(Budget("users", 0.001, "month", ["user", "model"]), MemoryStore())
+    monkeypatch.setattr(_budgets, "ledger", ledger)
+    call = bench.finish(Call(carried={"user.id": "ada"}))
+    bench.finish(Call(carried={"user.id": "ada"}, usage=None))
+    bench.finish(Call(carried={"user.id": "ada"}, cache_hit=True))
+    assert bench.values("spanloom.budget.spent") == {("ada,gpt-4o-mini", "users"): 0.00045}
+    assert bench.values("spanloom.budget.unpriced") == {("users",): 1}
+    assert call.events == []
+    assert [name for name, _ in bench.finish(Call(carried={"user.id": "ada"})).events] == [
+        "spanloom.budget.threshold_reached",
+        "spanloom.budget.threshold_reached",
+    ]
+
+
 def test_the_version_is_unknown_in_a_tree_that_was_never_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without installation metadata the scope's version says so instead of failing."""
 
     def missing(name: str) -> str:
-        raise finisher_module.PackageNotFoundError(name)
+        raise _calls.PackageNotFoundError(name)
 
-    monkeypatch.setattr(finisher_module, "version", missing)
-    assert finisher_module._own_version() == "0+unknown"
+    monkeypatch.setattr(_calls, "version", missing)
+    assert _calls.own_version() == "0+unknown"

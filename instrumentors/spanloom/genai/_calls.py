@@ -92,6 +92,8 @@ class ModelCall(ClientCall):
         return rows
 
     def _finish(self) -> None:
+        if self.refused:
+            return
         for finisher in _registry.finishers:
             attempt("genai.finisher", finisher, self)
         if self.around is not None:

@@ -80,13 +80,20 @@ class PendingCall(Protocol):
     @property
     def provider(self) -> str | None: ...
     @property
+    def request_model(self) -> str | None: ...
+    @property
     def server_address(self) -> str | None: ...
     @property
     def attributes(self) -> dict[str, Any]: ...
+    @property
+    def carried(self) -> Mapping[str, Any]: ...
 
 
 class FinishedCall(Protocol):
-    """A finished model call. ``attributes`` goes onto the span; the rest is to be read."""
+    """A finished model call. ``attributes`` goes onto the span; the rest is to be read.
+
+    ``carried``: what ``context_attributes`` said when the call began, for a stream may end anywhere.
+    """
 
     @property
     def operation(self) -> str | None: ...
@@ -106,6 +113,8 @@ class FinishedCall(Protocol):
     def attributes(self) -> dict[str, Any]: ...
     @property
     def metric_attributes(self) -> Mapping[str, Any]: ...
+    @property
+    def carried(self) -> Mapping[str, Any]: ...
 
     def add_cost(self, usd: float) -> None:
         """Count this amount (USD) towards the spans above."""
@@ -113,6 +122,10 @@ class FinishedCall(Protocol):
 
     def add_unpriced(self) -> None:
         """Count this call as one without a known price towards the spans above."""
+        ...
+
+    def add_event(self, name: str, attributes: Mapping[str, Any]) -> None:
+        """Something that happened with this call, as an event of its span."""
         ...
 
 

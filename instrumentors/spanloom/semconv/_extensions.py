@@ -13,6 +13,16 @@ class Spanloom:
     # Ours: why a call has an amount, or none: priced, free, cached, unknown_model, unknown_usage, unknown_price.
     COST_STATUS = "spanloom.cost.status"
 
+    # Ours: what was counted against a limit of money, the values of its key joined by commas, and how much of it.
+    BUDGET_NAME = "spanloom.budget.name"
+    BUDGET_KEY = "spanloom.budget.key"
+    # The share of the limit that was reached, from 0 on.
+    BUDGET_THRESHOLD = "spanloom.budget.threshold"
+    BUDGET_SPENT_USD = "spanloom.budget.spent_usd"
+    BUDGET_LIMIT_USD = "spanloom.budget.limit_usd"
+    # When the window ends, and the sum begins at 0 again: ISO 8601, UTC.
+    BUDGET_RESETS_AT = "spanloom.budget.resets_at"
+
     # Ours: sums over the spans below, under names of their own so that summing gen_ai.* never counts twice.
     SUBTREE_INPUT_TOKENS = "spanloom.subtree.input_tokens"
     SUBTREE_OUTPUT_TOKENS = "spanloom.subtree.output_tokens"
@@ -87,6 +97,8 @@ class Caller:
 class SpanloomEvent:
     """Span events of our own."""
 
+    # A call after which a budget was spent by one of its thresholds.
+    BUDGET_THRESHOLD = "spanloom.budget.threshold_reached"
     # One call of a tool that the provider ran while it made the response.
     SERVER_TOOL_CALL = "spanloom.server_tool_call"
     # The turns of an agent that is told by hand: what it thought, which tool it chose, what it saw.

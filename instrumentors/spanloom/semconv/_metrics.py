@@ -5,6 +5,12 @@
 from __future__ import annotations
 
 from spanloom.semconv._own_metrics import (
+    BUDGET_KEYS_DROPPED,
+    BUDGET_LIMIT,
+    BUDGET_REFUSED,
+    BUDGET_SPENT,
+    BUDGET_THRESHOLDS,
+    BUDGET_UNPRICED,
     EXTENSIONS,
     INTERNAL_ERRORS,
     OPERATION_COST,
@@ -21,6 +27,12 @@ __all__ = [
     "AGENT_DURATION",
     "AGENT_INFERENCE_CALLS",
     "AGENT_TOOL_CALLS",
+    "BUDGET_KEYS_DROPPED",
+    "BUDGET_LIMIT",
+    "BUDGET_REFUSED",
+    "BUDGET_SPENT",
+    "BUDGET_THRESHOLDS",
+    "BUDGET_UNPRICED",
     "CACHE_READ_TOKENS",
     "CACHE_WRITE_TOKENS",
     "EXTENSIONS",

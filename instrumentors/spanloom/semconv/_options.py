@@ -190,6 +190,12 @@ _TABLE = (
         unit="bytes",
     ),
     Option(
+        "SPANLOOM_BUDGETS",
+        "text",
+        "",
+        "Path of a rule file (YAML) with budgets: limits of what users, tenants, models or the process may spend.",
+    ),
+    Option(
         "SPANLOOM_SAMPLING",
         "text",
         "",

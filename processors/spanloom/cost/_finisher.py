@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from opentelemetry import metrics
 
+from spanloom.cost import _budgets
+from spanloom.cost._calls import OPERATIONS, own_version
+from spanloom.cost._ledger import described
 from spanloom.cost._price import Status, counts_of, judge, schedule_of
 from spanloom.cost._rate import SCALE
-from spanloom.semconv import SCHEMA_URL, OpenAI, Operation, Spanloom
+from spanloom.semconv import SCHEMA_URL, OpenAI, Spanloom
 from spanloom.semconv import metrics as specs
 
 if TYPE_CHECKING:
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("spanloom")
 
-# Operations that are billed by their own usage. Agents and workflows only carry the sum of what is below them.
-OPERATIONS = frozenset({Operation.CHAT, Operation.TEXT_COMPLETION, Operation.GENERATE_CONTENT, Operation.EMBEDDINGS})
 CURRENCY = "USD"
 SOURCE = "local"
 CACHED = "cached"
@@ -40,7 +40,7 @@ class CostFinisher:
 
     def __init__(self, meter_provider: MeterProvider | None = None) -> None:
         """``meter_provider``: where the cost histogram and the counter go; default is the global one."""
-        meter = metrics.get_meter("spanloom.cost", _own_version(), meter_provider, SCHEMA_URL)
+        meter = metrics.get_meter("spanloom.cost", own_version(), meter_provider, SCHEMA_URL)
         self._cost = meter.create_histogram(
             specs.OPERATION_COST.name,
             specs.OPERATION_COST.unit,
@@ -78,12 +78,16 @@ class CostFinisher:
         attributes[Spanloom.COST_SOURCE] = SOURCE
         call.add_cost(usd)
         self._cost.record(usd, {**call.metric_attributes, Spanloom.COST_CURRENCY: CURRENCY})
+        if _budgets.ledger is not None:
+            _budgets.ledger.spend(described(call), usd, call.add_event)
 
     def _leave_unpriced(self, call: FinishedCall, status: Status) -> None:
         call.add_unpriced()
         self._unpriced.add(1, {**call.metric_attributes, Spanloom.COST_STATUS: status})
         if status == "unknown_model":
             self._name_once(call.provider, call.response_model or call.request_model)
+        if _budgets.ledger is not None:
+            _budgets.ledger.leave_unpriced(described(call))
 
     def _name_once(self, provider: str | None, model: str | None) -> None:
         key = (provider, model)
@@ -118,10 +122,3 @@ def judged(
     if rate is not None and rate.beyond_text:
         return "unknown_usage", None
     return status, amount / SCALE
-
-
-def _own_version() -> str:
-    try:
-        return version("spanloom")
-    except PackageNotFoundError:  # run from a source tree that was never installed
-        return "0+unknown"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from spanloom.cost._finisher import CURRENCY, OPERATIONS, SOURCE, judged
+from spanloom.cost._calls import OPERATIONS
+from spanloom.cost._finisher import CURRENCY, SOURCE, judged
 from spanloom.semconv import GenAI, OlderGenAI, OpenAI, Spanloom
 
 
