@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from spanloom.semconv import OLD_ATTRIBUTES, Caller, DSpy, GenAI, HTTPServer, OtherProvider, Spanloom
+from spanloom.semconv import OLD_ATTRIBUTES, Caller, CostCopy, DSpy, GenAI, HTTPServer, OtherProvider, Spanloom
 
 DATA = Path(__file__).parents[1] / "fixtures" / "semconv"
 
@@ -19,6 +19,15 @@ OWN_TYPES = {
     Spanloom.COST_CURRENCY: "string",
     Spanloom.COST_SOURCE: "string",
     Spanloom.COST_STATUS: "string",
+    Spanloom.COST_PRICE_VERSION: "string",
+    Spanloom.COST_INPUT: "double",
+    Spanloom.COST_OUTPUT: "double",
+    Spanloom.COST_CACHE_READ: "double",
+    Spanloom.COST_CACHE_WRITE: "double",
+    Spanloom.COST_REASONING: "double",
+    Spanloom.COST_OTHER: "double",
+    CostCopy.LOGFIRE: "double",
+    CostCopy.OPENINFERENCE: "double",
     Spanloom.BUDGET_NAME: "string",
     Spanloom.BUDGET_KEY: "string",
     Spanloom.BUDGET_THRESHOLD: "double",

@@ -32,6 +32,7 @@ class Call:
     server_address: str | None = "api.openai.com"
     usage: Usage | None = field(default_factory=Usage)
     cache_hit: bool = False
+    reported_cost_usd: float | None = None
     attributes: dict[str, Any] = field(default_factory=dict)
     metric_attributes: dict[str, Any] = field(default_factory=lambda: {GenAI.OPERATION_NAME: "chat"})
     carried: Mapping[str, Any] = field(default_factory=dict)

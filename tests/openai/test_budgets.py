@@ -11,6 +11,7 @@ import pytest
 
 from spanloom import trace
 from spanloom.cost import BudgetExceeded, CostFinisher
+from spanloom.cost._judged import Verdict
 from spanloom.genai.hooks import add_finisher
 from tests._support.budgets import ledger
 from tests._support.spans import eventually
@@ -147,7 +148,7 @@ def test_a_refused_call_is_no_call(ledger, plugin, recorder, client):
 
 def test_the_finisher_spends(client, ledger, plugin, monkeypatch):
     """What ``CostFinisher`` finds out is spent: the second call is refused when the first has cost a dollar."""
-    monkeypatch.setattr("spanloom.cost._finisher.judged", lambda *_: ("priced", 1.0))
+    monkeypatch.setattr("spanloom.cost._finisher.judged", lambda *_: Verdict("priced", 1.0, 1.0))
     remove = add_finisher(CostFinisher())
     try:
         with trace.context(user="ada"):

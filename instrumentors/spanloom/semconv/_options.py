@@ -190,6 +190,19 @@ _TABLE = (
         unit="bytes",
     ),
     Option(
+        "SPANLOOM_COST_DETAILS",
+        "flag",
+        "off",
+        "Write the parts of a call's cost besides the amount: `spanloom.cost.input`, `.output`, `.cache_read`, ...",
+    ),
+    Option(
+        "SPANLOOM_COST_COMPAT",
+        "names",
+        "",
+        "Backends under whose names a call's cost is written as well: `logfire` (`operation.cost`), `openinference` "
+        "(`llm.cost.total`).",
+    ),
+    Option(
         "SPANLOOM_BUDGETS",
         "text",
         "",

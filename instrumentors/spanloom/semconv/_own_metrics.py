@@ -28,6 +28,32 @@ OPERATION_COST = MetricSpec(
     _USD,
     {**_CALL, Spanloom.COST_CURRENCY: "required"},
 )
+# Sums of exact amounts: a histogram's sum depends on the order of its additions.
+COST_TOTAL = MetricSpec(
+    "spanloom.cost.total",
+    "{USD}",
+    "counter",
+    "Cost of all operations, by the model that was asked for.",
+    attributes={
+        GenAI.PROVIDER_NAME: "conditionally_required",
+        GenAI.REQUEST_MODEL: "conditionally_required",
+        Spanloom.COST_CURRENCY: "required",
+    },
+)
+# Of calls that both know: what the provider told (source "provider"), and what the table says (source "local"). Two
+# sums and no histogram of differences: they add up over processes, and a dear call counts for more than a cheap one.
+COST_DRIFT = MetricSpec(
+    "spanloom.cost.drift",
+    "{USD}",
+    "counter",
+    "Cost of operations whose provider told it, as told and by the price table.",
+    attributes={
+        GenAI.PROVIDER_NAME: "conditionally_required",
+        GenAI.REQUEST_MODEL: "conditionally_required",
+        Spanloom.COST_CURRENCY: "required",
+        Spanloom.COST_SOURCE: "required",
+    },
+)
 INTERNAL_ERRORS = MetricSpec(
     "spanloom.internal.errors",
     "{error}",
@@ -113,6 +139,8 @@ SPANS_CUT = MetricSpec(
 
 EXTENSIONS = (
     OPERATION_COST,
+    COST_TOTAL,
+    COST_DRIFT,
     INTERNAL_ERRORS,
     UNPRICED_OPERATIONS,
     BUDGET_SPENT,

@@ -1,7 +1,8 @@
 """What model calls cost, from a table that comes with the package, and limits of what they may.
 
 ``price()`` is for your own code. ``CostFinisher`` puts the cost of each model call on its span before that ends; the
-distribution registers it. ``cost_attributes`` is the same for a finished span of another recorder. The prices are the
+distribution registers it. ``SpanCosts`` does that for finished spans of other recorders, in the pipeline;
+``cost_attributes`` is its answer for one. The prices are the
 data of ``genai-prices`` (MIT, ``LICENSE.genai-prices``); nothing is fetched, and what the table does not know has no
 amount. ``add_budget`` limits what calls may spend.
 """
@@ -19,7 +20,7 @@ from spanloom.cost._window import Window
 if TYPE_CHECKING:
     from spanloom.cost._budgets import add_budget, budgets_from_settings, load_budgets
     from spanloom.cost._finisher import CostFinisher
-    from spanloom.cost._spans import cost_attributes
+    from spanloom.cost._spans import SpanCosts, cost_attributes
 
 __all__ = [
     "Budget",
@@ -28,6 +29,7 @@ __all__ = [
     "CostFinisher",
     "MemoryStore",
     "Price",
+    "SpanCosts",
     "Window",
     "add_budget",
     "budgets_from_settings",
@@ -39,6 +41,7 @@ __all__ = [
 # They need the core or the metrics' API, which who only asks for prices does without.
 _HOMES = {
     "CostFinisher": "_finisher",
+    "SpanCosts": "_spans",
     "add_budget": "_budgets",
     "budgets_from_settings": "_budgets",
     "cost_attributes": "_spans",

@@ -135,6 +135,13 @@ class Ledger:
         whose = dict(zip(account.line.fields, key, strict=True))
         return BudgetExceeded(account.name, whose, spent / NANO, account.line.limit / NANO, _moment(window.end_s))
 
+    def count(self, call: Mapping[str, Any], usd: float | None, add_event: AddEvent | None = None) -> None:
+        """A call has ended; ``usd`` is ``None`` where nobody knows its cost."""
+        if usd is None:
+            self.leave_unpriced(call)
+        else:
+            self.spend(call, usd, add_event)
+
     def spend(self, call: Mapping[str, Any], usd: float, add_event: AddEvent | None = None) -> None:
         """Count what a call cost against every budget that it falls under. ``call``: its fields, by attribute."""
         nano = nano_of(usd)

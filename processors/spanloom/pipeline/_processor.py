@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcess
 from opentelemetry.trace import TraceFlags
 
 from spanloom import semconv
-from spanloom.cost import cost_attributes
+from spanloom.cost import SpanCosts
 from spanloom.genai import hooks
 from spanloom.pipeline import _probe
 from spanloom.pipeline._counters import Counters
@@ -29,7 +29,7 @@ from spanloom.pipeline._thresholds import Thresholds
 from spanloom.redaction import from_settings as redaction_from_settings
 from spanloom.sampling import TailSampler
 from spanloom.sampling import from_settings as sampling_from_settings
-from spanloom.semconv import GenAI, Spanloom
+from spanloom.semconv import ForeignCall, GenAI, Spanloom
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 # What a span that has ended is still to be given, from what stands on it; ``None`` for nothing.
 Enricher = Callable[[Mapping[str, Any]], "Mapping[str, Any] | None"]
+# What a span has that tells of a call, by anybody's names.
+_OF_CALLS = (GenAI.OPERATION_NAME, ForeignCall.SPAN_KIND, ForeignCall.REQUEST_TYPE)
 _EMPTY = (SpanProcessor.on_start, BatchSpanProcessor.on_start, SimpleSpanProcessor.on_start)
 
 
@@ -67,7 +69,8 @@ class SpanloomProcessor(SpanProcessor):
         rules = sampling if sampling is not None else sampling_from_settings()
         self._tail = TailSampler(rules.tail, self._prepared, self._emit) if rules.tail is not None else None
         self._thresholds = Thresholds()
-        self._enrichers = (*enrichers, cost_attributes)
+        self._enrichers = tuple(enrichers)
+        self._costs = SpanCosts()
         self._writes_at_end = _probe.can_write_at_end()
         self._counters = Counters(self._tail, self._finisher, self._redactor)
         for processor in behind:
@@ -101,6 +104,7 @@ class SpanloomProcessor(SpanProcessor):
     def _on_ending(self, span: Span) -> None:
         """Where the SDK lets it, what is missing is written to the span itself, so that everybody sees it."""
         if self._writes_at_end:
+            hooks.attempt("pipeline.cost", self._costs.ended, span)
             hooks.attempt("pipeline.ending", self._write, span)
         for processor in self._ending:
             hooks.attempt("pipeline.behind", processor._on_ending, span)  # pyright: ignore[reportPrivateUsage]
@@ -133,33 +137,37 @@ class SpanloomProcessor(SpanProcessor):
             # What the span was given by its maker is nearer than what holds all around it.
             given = plain_attributes(span)
             span.set_attributes({name: value for name, value in attributes.items() if name not in given})
+        self._costs.started(span, hooks.inference_is_recorded(parent_context))
         if self._tail is not None:
             self._tail.started(span)
 
     def _write(self, span: Span) -> None:
         had = plain_attributes(span)
         attributes = had.copy()
-        if self._complete(attributes):
+        if self._complete(span, attributes):
             span.set_attributes({name: value for name, value in attributes.items() if name not in had})
 
     def _end(self, span: ReadableSpan) -> None:
         context = span.context
+        # Money is counted whether the span is kept or not, and before anything is written to it.
+        if not self._writes_at_end:
+            hooks.attempt("pipeline.cost", self._costs.ended, span)
         if self._tail is not None and context is not None and context.trace_flags & TraceFlags.SAMPLED:
             self._tail.ended(span, context.trace_id)
             return
         attributes = plain_attributes(span)
-        own = attributes if self._complete(attributes) else None
+        own = attributes if self._complete(span, attributes) else None
         self._hand_on(DerivedSpan(span, self._finisher, context, own))
 
     def _prepared(self, span: ReadableSpan) -> dict[str, Any]:
         """All attributes of an ended span, for the tail sampler."""
         attributes = plain_attributes(span)
-        self._complete(attributes)
+        self._complete(span, attributes)
         return attributes
 
-    def _complete(self, attributes: dict[str, Any]) -> bool:
+    def _complete(self, span: ReadableSpan, attributes: dict[str, Any]) -> bool:
         """Add what is missing; True where something was. Only model calls of other recorders lack anything."""
-        if GenAI.OPERATION_NAME not in attributes or Spanloom.COST_STATUS in attributes:
+        if Spanloom.COST_STATUS in attributes or attributes.keys().isdisjoint(_OF_CALLS):
             return False
         changed = False
         for enrich in self._enrichers:
@@ -168,7 +176,10 @@ class SpanloomProcessor(SpanProcessor):
             if added:
                 attributes.update(added)
                 changed = True
-        return changed
+        cost = hooks.attempted("pipeline.cost", None, self._costs.attributes, span, attributes)
+        if cost:
+            attributes.update(cost)
+        return changed or bool(cost)
 
     def _emit(self, span: ReadableSpan, attributes: dict[str, Any], verdict: Verdict, is_skeleton: bool) -> None:
         """The tail sampler keeps a span."""
