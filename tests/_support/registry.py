@@ -40,6 +40,7 @@ OWN_TYPES = {
     Spanloom.SUBTREE_CACHE_HITS: "int",
     Spanloom.SUBTREE_COST: "double",
     Spanloom.SUBTREE_UNPRICED_CALLS: "int",
+    Spanloom.SUBTREE_INCOMPLETE: "boolean",
     Spanloom.STREAM_END: "string",
     Spanloom.STREAM_CHUNKS: "int",
     Spanloom.STREAM_CHUNK_INTERVAL_MIN_S: "double",

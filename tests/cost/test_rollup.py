@@ -131,3 +131,33 @@ def test_spans_root_and_metric_have_one_sum(seed: int, sampler: Any) -> None:
     else:
         assert recorder.spans == []
     recorder.close()
+
+
+@pytest.mark.usefixtures("finishers")
+def test_a_call_that_ends_after_its_agent() -> None:
+    """The metric has it, and the open root, which says that a sum below lacks it; after the root it is metric only."""
+    recorder = Recorder()
+    _registry.finishers = (CostFinisher(recorder.meter_provider),)
+    of = Program(recorder, 0).telemetry
+    peer, owner = Peer("openai", "api.openai.com", 443), type("Root", (), {})()
+    root, agent = Workflow(of, "root", owner, {}), None
+    late: list[Inference] = []
+    with root:
+        agent = Agent(of, "agent", owner, {})
+        with agent:
+            late = [Inference(of, "chat", "gpt-4o-mini", peer) for _ in range(3)]
+        for one in late:
+            one.usage = Usage(1000, 500)
+        late[0].stop()
+        agent.stop()
+        late[1].stop()
+    root.stop()
+    late[2].stop()
+    spans = {span.attributes.get("gen_ai.operation.name"): span.attributes for span in recorder.spans}
+    usd = 0.00045
+    assert spans["invoke_agent"]["spanloom.subtree.cost"] == usd
+    assert "spanloom.subtree.incomplete" not in spans["invoke_agent"]
+    assert spans["invoke_workflow"]["spanloom.subtree.cost"] == 2 * usd
+    assert spans["invoke_workflow"]["spanloom.subtree.incomplete"] is True
+    assert recorder.total("spanloom.cost.total") == math.fsum([usd] * 3)
+    recorder.close()

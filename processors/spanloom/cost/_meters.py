@@ -20,8 +20,6 @@ from spanloom.semconv import SCHEMA_URL, GenAI, Spanloom
 from spanloom.semconv import metrics as specs
 
 if TYPE_CHECKING:
-    from fractions import Fraction
-
     from opentelemetry.metrics import MeterProvider
 
 # How many models without a price are named in the log; a service with unbounded names must not fill it.
@@ -30,10 +28,22 @@ MAX_NAMED_MODELS = 1000
 MAX_SETS: Final = 2000
 # Amounts that wait to be added up; then the call that brings one more adds them.
 MAX_WAITING: Final = 512
-_OVERFLOW: Final = (("otel.metric.overflow", True),)
 
 _log = logging.getLogger("spanloom")
-_Key = tuple[tuple[str, Any], ...]
+_Key = tuple[str | None, ...]
+_OVERFLOW: Final[_Key] = ()
+_NAMES: Final = (GenAI.PROVIDER_NAME, GenAI.REQUEST_MODEL, Spanloom.COST_SOURCE)
+
+
+# Every finite float is a whole number of these: their sums are exact in any order, and those of floats are not.
+UNIT_BITS: Final = 1074
+UNIT: Final = 1 << UNIT_BITS
+
+
+def whole(usd: float) -> int:
+    """An amount in units of 2**-1074 USD, exactly."""
+    numerator, denominator = usd.as_integer_ratio()
+    return numerator << (UNIT_BITS + 1 - denominator.bit_length())
 
 
 class Sums:
@@ -43,7 +53,7 @@ class Sums:
     """
 
     def __init__(self) -> None:
-        self._sums: dict[_Key, Fraction] = {}
+        self._sums: dict[_Key, int] = {}
         self._waiting: deque[tuple[_Key, float]] = deque()
         self._lock = threading.RLock()
         self._settling = False
@@ -59,11 +69,9 @@ class Sums:
         """The callback of a counter."""
         self._settle()
         with self._lock:
-            return [Observation(float(total), dict(key)) for key, total in self._sums.items()]
+            return [Observation(total / UNIT, _rows_of(key)) for key, total in self._sums.items()]
 
     def _settle(self) -> None:
-        from fractions import Fraction  # sums of binary fractions are exact in any order; floats' are not
-
         with self._lock:
             if self._settling:
                 return
@@ -71,7 +79,7 @@ class Sums:
             while self._waiting:
                 key, usd = self._waiting.popleft()
                 slot = key if key in self._sums or len(self._sums) < MAX_SETS else _OVERFLOW
-                self._sums[slot] = self._sums.get(slot, Fraction()) + Fraction(usd)
+                self._sums[slot] = self._sums.get(slot, 0) + whole(usd)
             self._settling = False
 
     def after_fork(self) -> None:
@@ -122,8 +130,8 @@ class Meters:
         key = _key_of(attributes)
         self._totals.add(key, verdict.usd)
         if verdict.source == PROVIDER and verdict.own_usd is not None:
-            self._drift.add((*key, (Spanloom.COST_SOURCE, PROVIDER)), verdict.usd)
-            self._drift.add((*key, (Spanloom.COST_SOURCE, LOCAL)), verdict.own_usd)
+            self._drift.add((*key[:2], PROVIDER), verdict.usd)
+            self._drift.add((*key[:2], LOCAL), verdict.own_usd)
 
     def _name_once(self, provider: str | None, model: str | None) -> None:
         key = (provider, model)
@@ -137,9 +145,16 @@ class Meters:
         )
 
 
+def _rows_of(key: _Key) -> dict[str, Any]:
+    if not key:
+        return {"otel.metric.overflow": True}
+    told = {name: value for name, value in zip(_NAMES, key, strict=True) if value is not None}
+    return {**told, Spanloom.COST_CURRENCY: CURRENCY}
+
+
 def _key_of(attributes: Mapping[str, Any]) -> _Key:
-    rows = [(name, attributes[name]) for name in (GenAI.PROVIDER_NAME, GenAI.REQUEST_MODEL) if name in attributes]
-    return (*rows, (Spanloom.COST_CURRENCY, CURRENCY))
+    """Provider, model and source: made into attributes when metrics are collected."""
+    return attributes.get(GenAI.PROVIDER_NAME), attributes.get(GenAI.REQUEST_MODEL), None
 
 
 def _sums_of(meter: Any) -> tuple[Sums, Sums]:
