@@ -43,7 +43,7 @@ class CostFinisher:
         tier = call.attributes.get(OpenAI.RESPONSE_SERVICE_TIER)
         model = call.response_model or call.request_model
         verdict = judged(call.provider, model, call.request_model, tier, call.usage, call.reported_cost_usd)
-        call.attributes.update(self._writer.rows(verdict))
+        self._writer.write(verdict, call.attributes)
         if verdict.usd is None:
             call.add_unpriced()
         else:

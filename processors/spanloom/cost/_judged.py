@@ -90,23 +90,26 @@ class Writer:
         self._copies = tuple(_copies())
 
     def rows(self, verdict: Verdict) -> dict[str, Any]:
+        """What ``write`` writes."""
+        rows: dict[str, Any] = {}
+        self.write(verdict, rows)
+        return rows
+
+    def write(self, verdict: Verdict, rows: dict[str, Any]) -> None:
         """``spanloom.cost.status``, and the amount with all that belongs to it where it is known."""
         usd = verdict.usd
+        rows[Spanloom.COST_STATUS] = verdict.status
         if usd is None:
-            return {Spanloom.COST_STATUS: verdict.status}
-        rows: dict[str, Any] = {
-            Spanloom.COST_STATUS: verdict.status,
-            Spanloom.COST_AMOUNT: usd,
-            Spanloom.COST_CURRENCY: CURRENCY,
-            Spanloom.COST_SOURCE: verdict.source,
-        }
+            return
+        rows[Spanloom.COST_AMOUNT] = usd
+        rows[Spanloom.COST_CURRENCY] = CURRENCY
+        rows[Spanloom.COST_SOURCE] = verdict.source
         if verdict.source == LOCAL:
             rows[Spanloom.COST_PRICE_VERSION] = price_version()
             if self._details and verdict.rate is not None and verdict.counts is not None:
                 rows.update(parts_of(verdict.rate, verdict.counts))
         for name in self._copies:
             rows[name] = usd
-        return rows
 
 
 def _copies() -> Iterator[str]:

@@ -6,7 +6,6 @@ import logging
 import os
 import threading
 import weakref
-from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -49,20 +48,24 @@ def whole(usd: float) -> int:
 class Sums:
     """Exact sums of amounts by attributes, read when metrics are collected.
 
-    To add is to append to a queue, which is one step: no lock is held where the garbage collector may end a call.
+    To add is to append to a list, which is one step: no lock is held where the garbage collector may end a call.
     """
 
     def __init__(self) -> None:
         self._sums: dict[_Key, int] = {}
-        self._waiting: deque[tuple[_Key, float]] = deque()
+        # By key; others only append, so that a beginning can be taken out at any time.
+        self._waiting: dict[_Key, list[float]] = {}
         self._lock = threading.RLock()
         self._settling = False
         _live.add(self)
 
     def add(self, key: _Key, usd: float) -> None:
         """One more amount."""
-        self._waiting.append((key, usd))
-        if len(self._waiting) > MAX_WAITING:
+        waiting = self._waiting.get(key)
+        if waiting is None:
+            waiting = self._waiting.setdefault(key if len(self._waiting) < MAX_SETS else _OVERFLOW, [])
+        waiting.append(usd)
+        if len(waiting) > MAX_WAITING:
             self._settle()
 
     def observe(self, _options: CallbackOptions) -> list[Observation]:
@@ -76,10 +79,10 @@ class Sums:
             if self._settling:
                 return
             self._settling = True
-            while self._waiting:
-                key, usd = self._waiting.popleft()
-                slot = key if key in self._sums or len(self._sums) < MAX_SETS else _OVERFLOW
-                self._sums[slot] = self._sums.get(slot, 0) + whole(usd)
+            for key, waiting in list(self._waiting.items()):
+                if count := len(waiting):
+                    self._sums[key] = self._sums.get(key, 0) + sum(map(whole, waiting[:count]))
+                    del waiting[:count]
             self._settling = False
 
     def after_fork(self) -> None:
