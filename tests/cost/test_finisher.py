@@ -169,7 +169,12 @@ def test_every_kind_of_inference_is_priced(bench: Bench, operation: str) -> None
         (Call(usage=Usage(cache_read_input_tokens=1001)), "unknown_usage"),
         (Call(usage=Usage(reasoning_output_tokens=501)), "unknown_usage"),
         (Call(usage=Usage(input_tokens=-5)), "unknown_usage"),
-        (Call(provider="deepseek", response_model="deepseek-chat"), "unknown_price"),
+        (Call(provider="github_copilot", response_model="gpt-4o"), "unknown_price"),
+        (Call(provider="azure.ai.openai", request_model="prod-7", response_model=None), "unknown_deployment"),
+        (
+            Call(provider="azure.ai.openai", request_model="prod-7", response_model=None, usage=None),
+            "unknown_deployment",
+        ),
         (Call(response_model="gpt-audio"), "unknown_usage"),
         (Call(provider="gcp.gemini", response_model="gemini-2.5-flash-image"), "unknown_usage"),
         (Call(provider="mistral_ai", response_model="voxtral-small-24b-2507"), "unknown_usage"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from opentelemetry import metrics
 
-from spanloom.cost._price import Status, counts_of, judge, schedule_of
+from spanloom.cost._price import Status, counts_of, judge, schedule_of, status_without_rate
 from spanloom.cost._rate import SCALE
 from spanloom.semconv import SCHEMA_URL, OpenAI, Operation, Spanloom
 from spanloom.semconv import metrics as specs
@@ -103,7 +103,7 @@ def judged(
     """The status of a call, and its cost (USD) where that is known. ``other_model`` is asked where ``model`` is not."""
     schedule: Schedule | None = schedule_of(provider, model, other_model, tier)
     if usage is None:
-        return ("unknown_model" if schedule is None else "unknown_usage"), None
+        return status_without_rate(schedule, None), None
     tokens_in, tokens_out = usage.input_tokens, usage.output_tokens
     counts = counts_of(
         tokens_in,

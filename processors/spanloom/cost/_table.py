@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, cast
 
-SCHEMA = 1
+SCHEMA = 2
 
 # A clause, a set of prices and a rate as ``_build`` describes them.
 Clause = Any
@@ -30,6 +30,7 @@ class ProviderRow:
     """One provider with its models in the order in which they are tried."""
 
     id: str
+    api: str
     match: Clause | None
     models_match: Clause | None
     fallback: tuple[str, ...]
@@ -43,12 +44,13 @@ class ProviderRow:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """All providers; ``source`` names the data and its version; ``dimensions`` of each unit by its name."""
+    """All providers; ``source`` names the data, its version and day; of each unit ``dimensions`` and what one price is
+    ``per`` (a million tokens, an hour in seconds)."""
 
     source: str
-    released: str | None
     providers: tuple[ProviderRow, ...]
     dimensions: dict[str, dict[str, str]]
+    per: dict[str, int]
 
 
 def parse(text: str | bytes) -> Table:
@@ -58,10 +60,10 @@ def parse(text: str | bytes) -> Table:
         raise ValueError(f"price table has schema {raw.get('schema')!r}, not {SCHEMA}: run `make prices`")
     about = raw["about"]
     return Table(
-        source=about["source"],
-        released=about["released"],
+        source=" of ".join(filter(None, (about["source"], about["released"]))),
         providers=tuple(provider_row(row) for row in raw["providers"]),
         dimensions={unit: row["dimensions"] for unit, row in raw["units"].items()},
+        per={unit: row["per"] for unit, row in raw["units"].items()},
     )
 
 
@@ -71,8 +73,9 @@ def items(value: Any) -> list[Any]:
 
 
 def provider_row(raw: dict[str, Any]) -> ProviderRow:
+    get = raw.get
     return ProviderRow(
-        raw["id"], raw.get("match"), raw.get("models_match"), tuple(raw.get("fallback", ())), raw["models"]
+        raw["id"], raw["api"], get("match"), get("models_match"), tuple(get("fallback", ())), raw["models"]
     )
 
 
