@@ -130,9 +130,13 @@ class Matcher:
         index = self.head(name)
         if index is not None and (found := self._first(index, self.spellings(index, name.partition("/")[2]))):
             return found
+        index = self.owner(name)
+        return index and self._first(index, (_PATHS.sub("", name),))
+
+    def owner(self, name: str) -> Index | None:
+        """Whose models have names like this."""
         plain = _PATHS.sub("", name)
-        index = next((one for one in self._providers.values() if one.has_models_like(plain)), None)
-        return index and self._first(index, (plain,))
+        return next((one for one in self._providers.values() if one.has_models_like(plain)), None)
 
     def spellings(self, index: Index, name: str) -> Iterator[str]:
         """The name itself, then without the wrappings that clouds and routers put around it."""
@@ -200,6 +204,10 @@ class Index:
                 best = min(best, place)
                 break
         return self.row.model(best) if best < len(self.row.rows) else None
+
+    def names(self) -> list[str]:
+        """The ids of all models."""
+        return [row[0] for row in self.row.rows]
 
     def _build(self) -> dict[str, int]:
         names: dict[str, int] = {}

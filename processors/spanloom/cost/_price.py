@@ -98,7 +98,8 @@ def price(
     found = schedule_of(provider, model, None, service_tier, server_address, others)
     counts = counts_of(input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, more)
     status, amount, rate = judge(found, counts, input_tokens, output_tokens, at)
-    rule = rate.rule if rate else found.rule or None if found else None
+    listed = found.rule if found and found.otherwise == "unknown_price" else None
+    rule = rate.rule if rate else listed
     source = rate.source if rate else ""
     return Price(None if amount is None else amount / SCALE, status, rule, source or table().source)
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Final
 
+from spanloom.cost._active import active
 from spanloom.cost._deployment import bare_host, is_own_name, is_self_hosted, is_self_hosted_provider
 from spanloom.cost._match import MAX_NAME, Match, Matcher, plain_provider
+from spanloom.cost._overrides import Call, Override, combined
 from spanloom.cost._rate import Circumstances, Context, Phase, Schedule, schedule
 from spanloom.cost._table import table
+from spanloom.cost._when import ALWAYS, When
 
 # One resolved schedule for each distinct (provider, models, tier, host); names are unbounded, the cache is not.
 CACHED_SCHEDULES: Final = 4096
@@ -39,7 +43,17 @@ def schedule_of(
 
     ``server_address``: where the model was called. A server of one's own has no price of a cloud.
     """
-    return schedules(provider, _short(model), _short(other_model), service_tier, _short(server_address), conditions)
+    if active.next_look_s <= time.monotonic():
+        active.look()
+    return schedules(
+        active.generation,
+        provider,
+        _short(model),
+        _short(other_model),
+        service_tier,
+        _short(server_address),
+        conditions,
+    )
 
 
 def _short(name: str | None) -> str | None:
@@ -49,6 +63,7 @@ def _short(name: str | None) -> str | None:
 
 @lru_cache(maxsize=CACHED_SCHEDULES)
 def schedules(
+    _generation: int,
     provider: str | None,
     model: str | None,
     other_model: str | None,
@@ -56,10 +71,49 @@ def schedules(
     server_address: str | None,
     conditions: Conditions,
 ) -> Schedule | None:
-    """As ``schedule_of``, and kept."""
+    """As ``schedule_of``, and kept for this generation of rules."""
     host = bare_host(server_address or "")
     circumstances = circumstances_of(service_tier, conditions)
-    return listed(provider, (model, other_model), host, circumstances)
+    models = (model, other_model)
+    found = listed(provider, models, host, circumstances)
+    rules = active.rules
+    if not rules:
+        return found
+    call = call_of(provider, models, host, service_tier)
+    return combined(list(ruled(rules, call, circumstances, found)), found)
+
+
+def call_of(provider: str | None, models: tuple[str | None, ...], host: str, service_tier: str | None) -> Call:
+    """What rules may ask of a call."""
+    names = tuple(name.strip().lower() for name in models if name)
+    return Call((provider or "").strip().lower(), names, host, tier_of(service_tier) or "standard")
+
+
+def ruled(
+    rules: Sequence[Override], call: Call, circumstances: Circumstances, found: Schedule | None
+) -> Iterator[tuple[When, Schedule]]:
+    """What the rules that fit say, each with when it holds; none after one that always does."""
+    for rule in rules:
+        part = of_rule(rule, call, circumstances, found) if rule.fits(call) else None
+        if part is not None:
+            yield rule.when, part
+            if rule.when == ALWAYS:
+                return
+
+
+def of_rule(rule: Override, call: Call, circumstances: Circumstances, found: Schedule | None) -> Schedule | None:
+    """A rule's prices for a call; None where it only changes a price, and there is none."""
+    matcher, context = finding()
+    if rule.stands_alone:
+        return rule.own(context)
+    base = found
+    if rule.alias is not None:
+        match = matcher.find(None, rule.alias)
+        base = of_match(match, circumstances) if match else None
+    elif rule.billed_by is not None:
+        base = listed(rule.billed_by, call.models, "", circumstances)
+    # A model that is listed without a price for this tier has none by the rule either.
+    return rule.applied(base, table().source) if base is not None and base.otherwise == "unknown_price" else None
 
 
 def listed(
@@ -119,11 +173,17 @@ def circumstances_of(service_tier: str | None, conditions: Conditions = ()) -> C
 
 
 def _circumstances(service_tier: str | None, conditions: Conditions) -> Iterator[frozenset[tuple[str, str]]]:
-    tier = (service_tier or "").strip().lower()
-    if tier not in _STANDARD_TIERS:
+    tier = tier_of(service_tier)
+    if tier:
         yield _TIERS.get(tier, frozenset({("service_tier", tier)}))
     for pair in conditions:
         yield frozenset({pair})
+
+
+def tier_of(service_tier: str | None) -> str:
+    """A tier in lower case; empty for the one that everybody has."""
+    tier = (service_tier or "").strip().lower()
+    return "" if tier in _STANDARD_TIERS else tier
 
 
 @lru_cache(maxsize=1)
