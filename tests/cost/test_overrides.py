@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import threading
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -16,7 +17,9 @@ from spanloom.cost import _active as active_module
 from spanloom.cost import load_overrides, price, reset_overrides
 from spanloom.cost._active import active
 from spanloom.cost._load import load, load_rows
+from spanloom.cost._rate import Status
 from spanloom.cost._table import table
+from spanloom.cost._usage import COUNTED, REQUESTS
 from spanloom.rulefile import RuleFileError
 
 NIGHT, NOON = datetime(2026, 11, 27, 23), datetime(2026, 11, 27, 12)
@@ -387,3 +390,27 @@ def test_only_one_thread_reads(file: Path) -> None:
 def test_a_path_that_is_none() -> None:
     """What the system cannot even look at is no file."""
     assert active_module.fingerprint("\0") == ()
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "costs.md").read_text(encoding="utf-8")
+
+
+def test_the_page_s_file_is_one(tmp_path: Path) -> None:
+    """The example is read, has each kind of rule, and its rules do what is said of them."""
+    (example,) = re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)
+    path = tmp_path / "prices.yaml"
+    path.write_text(example, encoding="utf-8")
+    assert load_overrides(path) == 6
+    assert str(cost("gpt-5.4", provider="openai", at=NOON)[2]).startswith("negotiated: openai/gpt-5.4")
+    assert cost("prod-chat", provider="azure.ai.openai")[2] == "deployment: azure/gpt-4o"
+    assert cost("gpt-4o", provider="openai", server_address="a.llm.svc")[2] == "gateway: openai/gpt-4o"
+    assert (cost(at=NIGHT)[2], cost(at=NOON)[2]) == ("night", "acme")
+    assert cost(at=NOON)[0] == pytest.approx((1000 * 1 + 500 * 4) / 1e6 + 0.001)
+    assert cost(server_address="a.gpu.internal", model="llama")[1] == "free"
+
+
+def test_the_page_has_every_unit_and_status() -> None:
+    """What can be written in a file, and what a call can be."""
+    cells = re.findall(r"^\| (`.*?) \|", PAGE, flags=re.MULTILINE)
+    units = {name for cell in cells for name in cell.strip("`").split("`, `")}
+    assert units >= {*COUNTED, REQUESTS, *get_args(Status), "provider", "cached"}
