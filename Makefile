@@ -83,6 +83,7 @@ bench: .venv/.done ## Added CPU per call against no instrumentation and the offi
 	@$(PY) -m tests.benchmarks.hooks
 	@$(PY) -m tests.benchmarks.tools
 	@$(PY) -m tests.benchmarks.sampling
+	@$(PY) -m tests.benchmarks.costs
 
 build: | $(UV) ## Wheel and sdist into dist/
 	@$(UV) build --quiet && ls -1 dist

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from spanloom.cost import price
-from spanloom.cost._resolve import schedule_of
+from spanloom.cost._resolve import finding, schedule_of
 from spanloom.cost._table import table
+from spanloom.semconv import Provider
 
 FILE = Path(__file__).with_name("matching.tsv")
 with FILE.open(encoding="utf-8", newline="") as file:
@@ -33,6 +34,13 @@ def test_a_name_leads_to_its_row_or_status(provider: str, host: str, model: str,
     if expected in STATUSES:
         got = price(model, provider=provider, server_address=host, input_tokens=1, output_tokens=1)
         assert (got.amount_usd, got.status, got.rule, got.source) == (None, expected, None, table().source)
+
+
+def test_every_provider_of_the_conventions_is_known_or_not_listed() -> None:
+    """Their names are written out in the matcher; none is forgotten."""
+    matcher, _ = finding()
+    names = [value for name, value in vars(Provider).items() if name.isupper()]
+    assert [name for name in names if matcher.provider(name) is None] == [Provider.WATSONX]
 
 
 def test_a_self_hosted_model_has_no_price_whatever_its_usage() -> None:

@@ -13,7 +13,8 @@ from spanloom.cost._deployment import bare_host, is_own_name, is_self_hosted
 from spanloom.cost._match import MAX_NAME, Index
 from spanloom.cost._overrides import Override
 from spanloom.cost._rate import SCALE, Rate, Schedule
-from spanloom.cost._resolve import call_of, finding, schedule_of
+from spanloom.cost._resolve import finding, schedule_of
+from spanloom.cost._ruled import call_of
 from spanloom.cost._table import table
 from spanloom.cost._usage import COUNTED, REQUESTS, TICKS
 from spanloom.cost._when import unix_s

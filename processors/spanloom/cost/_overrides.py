@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -71,7 +71,7 @@ class Override:
         """The prices of a rule that needs no others."""
         prices: PriceSet | str = "free" if self.free else self.prices or {REQUESTS: "0"}
         rate = context.rate(self.name, prices)
-        return schedule(self.name, [Phase((), rate and self._with_fee(replace(rate, source=self.where)))])
+        return schedule(self.name, [Phase((), rate and self._with_fee(rate._replace(source=self.where)))])
 
     def applied(self, base: Schedule, source: str) -> Schedule:
         """The rule's discount and fee on other prices. ``source``: that of the table."""
@@ -87,7 +87,7 @@ class Override:
     def _with_fee(self, rate: Rate) -> Rate:
         if self.per_request_usd is None:
             return rate
-        return replace(rate, per_call=rate.per_call + int(self.per_request_usd * SCALE), free=False)
+        return rate._replace(per_call=rate.per_call + int(self.per_request_usd * SCALE), free=False)
 
 
 def combined(parts: Sequence[tuple[When, Schedule]], listed: Schedule | None) -> Schedule | None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, cast
 
 from spanloom.cost._rate import SCALE, Rate, Schedule, Status
 from spanloom.cost._resolve import schedule_of
@@ -43,8 +42,7 @@ class MoreCounts(TypedDict, total=False):
     storage_searches: int | None
 
 
-@dataclass(frozen=True)
-class Price:
+class Price(NamedTuple):
     """The answer to "what does this call cost?".
 
     ``amount_usd``: US dollars, None where nobody can know (never 0 for that).
@@ -60,6 +58,10 @@ class Price:
     status: Status
     rule: str | None
     source: str
+
+
+# What Price(...) does, without the function around it.
+_NEW: Callable[[type[Price], tuple[Any, ...]], Price] = cast("Any", tuple).__new__
 
 
 def price(
@@ -98,10 +100,10 @@ def price(
     found = schedule_of(provider, model, None, service_tier, server_address, others)
     counts = counts_of(input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, more)
     status, amount, rate = judge(found, counts, input_tokens, output_tokens, at)
-    listed = found.rule if found and found.otherwise == "unknown_price" else None
-    rule = rate.rule if rate else listed
-    source = rate.source if rate else ""
-    return Price(None if amount is None else amount / SCALE, status, rule, source or table().source)
+    if rate is None:
+        listed = found.rule if found and found.otherwise == "unknown_price" else None
+        return Price(None, status, listed, table().source)
+    return _NEW(Price, (None if amount is None else amount / SCALE, status, rate.rule, rate.source))
 
 
 def judge(
@@ -116,6 +118,8 @@ def judge(
         return status_without_rate(found, counts), None, None
     if counts is None:
         return "unknown_usage", None, rate
+    if rate.plain is not None and len(counts) == USUAL and input_tokens is not None and output_tokens is not None:
+        return "priced", rate.amount(counts), rate
     if rate.free:
         return "free", 0, rate
     if (input_tokens is None and rate.prices_input) or (output_tokens is None and rate.prices_output):

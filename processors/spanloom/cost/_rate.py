@@ -9,12 +9,11 @@ of a part replaces the price of the whole it lies in, so each count gets *its pr
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from decimal import Decimal
 from operator import mul
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from spanloom.cost._table import Model, PriceSet, items
+from spanloom.cost._table import Model, PriceSet, Table, items
 from spanloom.cost._usage import (
     COUNTED,
     MEASURES,
@@ -41,11 +40,10 @@ _LEAST_SECONDS = {"groq/whisper-large-v3": 10, "groq/whisper-large-v3-turbo": 10
 Circumstances = tuple[frozenset[tuple[str, str]], ...]
 
 
-@dataclass(frozen=True)
-class Rate:
+class Rate(NamedTuple):
     """What a call costs at one moment. ``bands`` are (above this many input tokens, coefficients), the lowest first.
 
-    ``source``: what it was taken from where that is not the table alone.
+    ``source``: what it was taken from.
     """
 
     rule: str
@@ -60,18 +58,22 @@ class Rate:
     # not tell what such a call costs.
     beyond_text: bool = False
     least_seconds: int = 0
+    # Of a rate with prices for input and output and without steps: the coefficients of the usual counts.
+    plain: tuple[int, int, int, int, int] | None = None
 
     def amount(self, counts: Counts) -> int:
         """10⁻²⁴ USD for these counts."""
-        bands = self.bands
-        band = bands[0][1] if len(bands) == 1 else self._band(counts[0])
-        total = self.per_call + band[0] * counts[0] + band[1] * counts[1]
-        total += band[2] * counts[2] + band[3] * counts[3] + band[4] * counts[4]
-        if len(counts) > USUAL:
-            if self.least_seconds:
-                counts = with_least_seconds(counts, self.least_seconds)
-            total += sum(map(mul, band[USUAL:], counts[USUAL:]))
-        return total
+        if self.plain is None or len(counts) > USUAL:
+            return self._amount(counts)
+        usd_in, usd_out, usd_cached, usd_written, usd_thought = self.plain
+        tokens_in, tokens_out, cached, written, thought = counts
+        total = self.per_call + usd_in * tokens_in + usd_out * tokens_out
+        return total + usd_cached * cached + usd_written * written + usd_thought * thought
+
+    def _amount(self, counts: Counts) -> int:
+        if self.least_seconds and len(counts) > USUAL:
+            counts = with_least_seconds(counts, self.least_seconds)
+        return self.per_call + sum(map(mul, self._band(counts[0]), counts))
 
     def _band(self, input_tokens: int) -> Band:
         """A step's prices hold for all tokens of a call with more input tokens than its edge."""
@@ -101,11 +103,11 @@ class Rate:
     def times(self, factor: Decimal, rule: str, source: str) -> Rate:
         """The same at this fraction of its prices."""
         bands = tuple((edge, tuple(int(one * factor) for one in band)) for edge, band in self.bands)
-        return replace(self, rule=rule, bands=bands, per_call=int(self.per_call * factor), source=source)
+        fee = int(self.per_call * factor)
+        return self._replace(rule=rule, bands=bands, per_call=fee, source=source, plain=plain_of(bands, self.plain))
 
 
-@dataclass(frozen=True)
-class Phase:
+class Phase(NamedTuple):
     """A rate and when it holds: all of ``when``. A rate of None means that nobody can know it then."""
 
     when: tuple[When, ...]
@@ -115,21 +117,28 @@ class Phase:
         return all(one.holds(moment_s) for one in self.when)
 
 
-@dataclass(frozen=True, eq=False)
-class Schedule:
+class Schedule(NamedTuple):
     """The rates of a model; the first phase that holds wins.
 
     ``always``: the one rate of a model whose price never changes. ``otherwise``: the status where no rate is known.
+    ``latest``: the minute that was asked for last, and its rate; all phases begin and end with a minute.
     """
 
     rule: str
     phases: tuple[Phase, ...]
     otherwise: Status = "unknown_price"
     always: Rate | None = None
+    latest: list[tuple[int, Rate | None]] | None = None
 
     def at(self, moment_s: int) -> Rate | None:
         """The rate at a moment (Unix seconds)."""
-        return next((phase.rate for phase in self.phases if phase.holds(moment_s)), None)
+        latest = self.latest
+        if latest is not None and (known := latest[0])[0] == moment_s // 60:
+            return known[1]
+        found = next((phase.rate for phase in self.phases if phase.holds(moment_s)), None)
+        if latest is not None:
+            latest[0] = (moment_s // 60, found)
+        return found
 
 
 def schedule(rule: str, phases: Sequence[Phase], otherwise: Status = "unknown_price") -> Schedule:
@@ -140,15 +149,16 @@ def schedule(rule: str, phases: Sequence[Phase], otherwise: Status = "unknown_pr
         if not phase.when:
             break
     always = found[0].rate if found and not found[0].when else None
-    return Schedule(rule, tuple(found), otherwise, always)
+    return Schedule(rule, tuple(found), otherwise, always, [(-1, None)])
 
 
 class Context:
     """What the prices of one table need to be read: how its units lie in each other, and what one price is for."""
 
-    def __init__(self, dimensions: Mapping[str, Mapping[str, str]], per: Mapping[str, int]) -> None:
-        self.dimensions = {unit: frozenset(rows.items()) for unit, rows in dimensions.items()}
-        self._per = per
+    def __init__(self, table: Table) -> None:
+        self.dimensions = {unit: frozenset(rows.items()) for unit, rows in table.dimensions.items()}
+        self._per = table.per
+        self._source = table.source
 
     def schedule(self, rule: str, model: Model, circumstances: Circumstances, *, own: bool) -> Schedule:
         """All rates of a model in these circumstances. A borrowed model has standard prices only, and none that follow
@@ -178,19 +188,22 @@ class Context:
     def rate(self, rule: str, prices: PriceSet | str) -> Rate | None:
         """One set of prices as a rate; None where it has none for what a call is counted by."""
         if isinstance(prices, str):
-            return Rate(rule, ((0, (0,) * len(COUNTED)),), free=True)
+            return Rate(rule, ((0, (0,) * len(COUNTED)),), free=True, source=self._source)
         if prices.keys().isdisjoint(COUNTED[:TOOLS]) and REQUESTS not in prices:
             return None
         edges = sorted({0, *(edge for price in prices.values() for edge, _ in steps(price))})
+        bands = tuple((edge, self._band(prices, edge)) for edge in edges)
         return Rate(
             rule,
-            tuple((edge, self._band(prices, edge)) for edge in edges),
+            bands,
             per_call=self.coefficient(REQUESTS, prices[REQUESTS], 0) if REQUESTS in prices else 0,
             units=frozenset(prices),
+            source=self._source,
             prices_input="input" in prices,
             prices_output="output" in prices,
             beyond_text=any(self._is_beyond_text(unit) for unit in prices),
             least_seconds=_LEAST_SECONDS.get(rule, 0),
+            plain=plain_of(bands, len(bands) == 1 and "input" in prices and "output" in prices),
         )
 
     def _is_beyond_text(self, unit: str) -> bool:
@@ -222,6 +235,14 @@ class Context:
                 for part, sign in self._share(inner, units).items():
                     share[part] = share.get(part, 0) - sign
         return share
+
+
+def plain_of(bands: tuple[tuple[int, Band], ...], is_plain: object) -> tuple[int, int, int, int, int] | None:
+    """The coefficients of the usual counts, for a rate that needs no more."""
+    if not is_plain:
+        return None
+    usd_in, usd_out, usd_cached, usd_written, usd_thought = bands[0][1][:USUAL]
+    return usd_in, usd_out, usd_cached, usd_written, usd_thought
 
 
 def steps(price: Any) -> Iterator[tuple[int, str]]:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
 from spanloom.cost._active import active
 from spanloom.cost._deployment import bare_host, is_own_name, is_self_hosted, is_self_hosted_provider
 from spanloom.cost._match import MAX_NAME, Match, Matcher, plain_provider
-from spanloom.cost._overrides import Call, Override, combined
 from spanloom.cost._rate import Circumstances, Context, Phase, Schedule, schedule
 from spanloom.cost._table import table
-from spanloom.cost._when import ALWAYS, When
 
 # One resolved schedule for each distinct (provider, models, tier, host); names are unbounded, the cache is not.
 CACHED_SCHEDULES: Final = 4096
@@ -28,6 +26,8 @@ _TIERS: Final = {
 # Whoever deploys a model there names it.
 _AZURE: Final = "azure"
 _NOBODY_KNOWS: Final = "unknown_deployment"
+# What is no name, or too long to be one: it must not stay in the cache.
+_NO_NAME: Final = ""
 Conditions = tuple[tuple[str, str], ...]
 
 
@@ -45,20 +45,13 @@ def schedule_of(
     """
     if active.next_look_s <= time.monotonic():
         active.look()
-    return schedules(
-        active.generation,
-        provider,
-        _short(model),
-        _short(other_model),
-        service_tier,
-        _short(server_address),
-        conditions,
-    )
-
-
-def _short(name: str | None) -> str | None:
-    """What is too long to be a name must not stay in the cache."""
-    return name if name is None or len(name) <= MAX_NAME else "?"
+    if model is None or len(model) > MAX_NAME:
+        model = _NO_NAME
+    if other_model is not None and len(other_model) > MAX_NAME:
+        other_model = _NO_NAME
+    if server_address is not None and len(server_address) > MAX_NAME:
+        server_address = _NO_NAME
+    return schedules(active.generation, provider, model, other_model, service_tier, server_address, conditions)
 
 
 @lru_cache(maxsize=CACHED_SCHEDULES)
@@ -76,44 +69,11 @@ def schedules(
     circumstances = circumstances_of(service_tier, conditions)
     models = (model, other_model)
     found = listed(provider, models, host, circumstances)
-    rules = active.rules
-    if not rules:
+    if not active.rules:
         return found
-    call = call_of(provider, models, host, service_tier)
-    return combined(list(ruled(rules, call, circumstances, found)), found)
+    from spanloom.cost._ruled import with_rules  # nobody needs it who has no prices of their own
 
-
-def call_of(provider: str | None, models: tuple[str | None, ...], host: str, service_tier: str | None) -> Call:
-    """What rules may ask of a call."""
-    names = tuple(name.strip().lower() for name in models if name)
-    return Call((provider or "").strip().lower(), names, host, tier_of(service_tier) or "standard")
-
-
-def ruled(
-    rules: Sequence[Override], call: Call, circumstances: Circumstances, found: Schedule | None
-) -> Iterator[tuple[When, Schedule]]:
-    """What the rules that fit say, each with when it holds; none after one that always does."""
-    for rule in rules:
-        part = of_rule(rule, call, circumstances, found) if rule.fits(call) else None
-        if part is not None:
-            yield rule.when, part
-            if rule.when == ALWAYS:
-                return
-
-
-def of_rule(rule: Override, call: Call, circumstances: Circumstances, found: Schedule | None) -> Schedule | None:
-    """A rule's prices for a call; None where it only changes a price, and there is none."""
-    matcher, context = finding()
-    if rule.stands_alone:
-        return rule.own(context)
-    base = found
-    if rule.alias is not None:
-        match = matcher.find(None, rule.alias)
-        base = of_match(match, circumstances) if match else None
-    elif rule.billed_by is not None:
-        base = listed(rule.billed_by, call.models, "", circumstances)
-    # A model that is listed without a price for this tier has none by the rule either.
-    return rule.applied(base, table().source) if base is not None and base.otherwise == "unknown_price" else None
+    return with_rules(active.rules, provider, models, host, service_tier, circumstances, found)
 
 
 def listed(
@@ -190,4 +150,4 @@ def tier_of(service_tier: str | None) -> str:
 def finding() -> tuple[Matcher, Context]:
     """The package's table, ready to be searched."""
     prices = table()
-    return Matcher(prices), Context(prices.dimensions, prices.per)
+    return Matcher(prices), Context(prices)

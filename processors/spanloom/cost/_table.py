@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import pkgutil
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 SCHEMA = 2
+FILE = __file__.rpartition("_table.")[0] + "prices.json"
 
 # A clause, a set of prices and a rate as ``_build`` describes them.
 Clause = Any
 PriceSet = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Model:
+class Model(NamedTuple):
     """One row: how its name is recognised and what it costs (PRICES and VARIANTS of ``_build``)."""
 
     id: str
@@ -25,8 +23,7 @@ class Model:
     variants: tuple[dict[str, Any], ...] = ()
 
 
-@dataclass(frozen=True, eq=False)
-class ProviderRow:
+class ProviderRow(NamedTuple):
     """One provider with its models in the order in which they are tried."""
 
     id: str
@@ -42,8 +39,7 @@ class ProviderRow:
         return Model(name, match or name.lower(), prices, tuple(variants[0]) if variants else ())
 
 
-@dataclass(frozen=True, eq=False)
-class Table:
+class Table(NamedTuple):
     """All providers; ``source`` names the data, its version and day; of each unit ``dimensions`` and what one price is
     ``per`` (a million tokens, an hour in seconds)."""
 
@@ -82,7 +78,10 @@ def provider_row(raw: dict[str, Any]) -> ProviderRow:
 @lru_cache(maxsize=1)
 def table() -> Table:
     """The package's table, read once. Two threads that come first at the same time both read it, which is harmless."""
-    data = pkgutil.get_data("spanloom.cost", "prices.json")
-    if data is None:
-        raise FileNotFoundError("spanloom/cost/prices.json is missing from the installation: reinstall spanloom")
-    return parse(data)
+    try:
+        # pkgutil and pathlib take more memory than the price of a call should.
+        with open(FILE, encoding="utf-8") as file:  # noqa: PTH123
+            text = file.read()
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{FILE} is missing from the installation: reinstall spanloom") from error
+    return parse(text)

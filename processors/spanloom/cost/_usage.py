@@ -86,12 +86,17 @@ def counts_of(
 
     ``rest`` has the other counts by ``NAMES``; absent, None and 0 are the same.
     """
-    counts = (input_tokens or 0, output_tokens or 0, cache_read or 0, cache_write or 0, reasoning or 0)
-    for count in counts:
-        if type(count) is not int or not 0 <= count <= MAX_TOKENS:
-            return None
-    if counts[2] + counts[3] > counts[0] or counts[4] > counts[1]:
+    tokens_in, tokens_out = input_tokens or 0, output_tokens or 0
+    cached, written, thought = cache_read or 0, cache_write or 0, reasoning or 0
+    if not (
+        type(tokens_in) is type(tokens_out) is type(cached) is type(written) is type(thought) is int
+        and cached >= 0
+        and written >= 0
+        and cached + written <= tokens_in <= MAX_TOKENS
+        and 0 <= thought <= tokens_out <= MAX_TOKENS
+    ):
         return None
+    counts = (tokens_in, tokens_out, cached, written, thought)
     return _with_rest(counts, rest) if rest else counts
 
 
