@@ -37,7 +37,7 @@ class Call:
     provider: str | None = "openai"
     request_model: str | None = "gpt-4o-mini"
     response_model: str | None = "gpt-4o-mini-2024-07-18"
-    server_address: str | None = "api.openai.com"
+    server_address: str | None = None
     usage: Usage | None = field(default_factory=Usage)
     cache_hit: bool = False
     attributes: dict[str, Any] = field(default_factory=dict)
@@ -126,6 +126,14 @@ def test_the_service_tier_of_the_response_is_billed(bench: Bench) -> None:
     assert flex == [pytest.approx(plain[0] / 2)]
     scale = bench.finish(Call(attributes={OpenAI.RESPONSE_SERVICE_TIER: "scale"}))
     assert (scale.costs, scale.attributes[Spanloom.COST_STATUS]) == ([], "unknown_price")
+
+
+def test_the_host_says_who_bills(bench: Bench) -> None:
+    """A known host's own list; a server of one's own has no price, which is no 0."""
+    assert bench.finish(Call(server_address="api.openai.com")).costs == [0.00045]
+    assert bench.finish(Call(server_address="acme.openai.azure.com", response_model="gpt-4o")).costs == [0.0075]
+    local = bench.finish(Call(server_address="127.0.0.1"))
+    assert (local.attributes, local.unpriced) == ({Spanloom.COST_STATUS: "unknown_deployment"}, 1)
 
 
 def test_a_free_model_costs_zero(bench: Bench) -> None:

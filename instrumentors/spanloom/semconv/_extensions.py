@@ -10,7 +10,8 @@ class Spanloom:
     COST_AMOUNT = "gen_ai.usage.cost.amount"
     COST_CURRENCY = "gen_ai.usage.cost.currency"
     COST_SOURCE = "gen_ai.usage.cost.source"
-    # Ours: why a call has an amount, or none: priced, free, cached, unknown_model, unknown_usage, unknown_price.
+    # Ours: why a call has an amount, or none: priced, provider, free, cached, unknown_model, unknown_deployment,
+    # unknown_usage, unknown_price.
     COST_STATUS = "spanloom.cost.status"
 
     # Ours: sums over the spans below, under names of their own so that summing gen_ai.* never counts twice.

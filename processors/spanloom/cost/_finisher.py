@@ -69,7 +69,7 @@ class CostFinisher:
     def _judge(self, call: FinishedCall) -> tuple[Status, float | None]:
         tier = call.attributes.get(OpenAI.RESPONSE_SERVICE_TIER)
         model = call.response_model or call.request_model
-        return judged(call.provider, model, call.request_model, tier, call.usage)
+        return judged(call.provider, model, call.request_model, tier, call.usage, call.server_address)
 
     def _write(self, call: FinishedCall, usd: float) -> None:
         attributes = call.attributes
@@ -98,10 +98,15 @@ class CostFinisher:
 
 
 def judged(
-    provider: str | None, model: str | None, other_model: str | None, tier: str | None, usage: UsageView | None
+    provider: str | None,
+    model: str | None,
+    other_model: str | None,
+    tier: str | None,
+    usage: UsageView | None,
+    server_address: str | None = None,
 ) -> tuple[Status, float | None]:
     """The status of a call, and its cost (USD) where that is known. ``other_model`` is asked where ``model`` is not."""
-    schedule: Schedule | None = schedule_of(provider, model, other_model, tier)
+    schedule: Schedule | None = schedule_of(provider, model, other_model, tier, server_address)
     if usage is None:
         return status_without_rate(schedule, None), None
     tokens_in, tokens_out = usage.input_tokens, usage.output_tokens

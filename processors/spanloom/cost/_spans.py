@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from spanloom.cost._finisher import CURRENCY, OPERATIONS, SOURCE, judged
-from spanloom.semconv import GenAI, OlderGenAI, OpenAI, Spanloom
+from spanloom.semconv import GenAI, OlderGenAI, OpenAI, Server, Spanloom
 
 
 def cost_attributes(attributes: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -27,6 +27,7 @@ def cost_attributes(attributes: Mapping[str, Any]) -> dict[str, Any] | None:
         request_model,
         _text(get(OpenAI.RESPONSE_SERVICE_TIER)),
         SpanUsage(get),
+        _text(get(Server.ADDRESS)),
     )
     if usd is None:
         return {Spanloom.COST_STATUS: status}
