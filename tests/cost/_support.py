@@ -19,6 +19,10 @@ class Usage:
     cache_read_input_tokens: int | None = None
     cache_write_input_tokens: int | None = None
     reasoning_output_tokens: int | None = None
+    audio_input_tokens: int | None = None
+    audio_output_tokens: int | None = None
+    image_input_tokens: int | None = None
+    image_output_tokens: int | None = None
 
 
 @dataclass
@@ -29,7 +33,7 @@ class Call:
     provider: str | None = "openai"
     request_model: str | None = "gpt-4o-mini"
     response_model: str | None = "gpt-4o-mini-2024-07-18"
-    server_address: str | None = "api.openai.com"
+    server_address: str | None = None
     usage: Usage | None = field(default_factory=Usage)
     cache_hit: bool = False
     reported_cost_usd: float | None = None

@@ -96,6 +96,14 @@ def test_the_service_tier_of_the_response_is_billed(bench: Bench) -> None:
     assert (scale.costs, scale.attributes[Spanloom.COST_STATUS]) == ([], "unknown_price")
 
 
+def test_the_host_says_who_bills(bench: Bench) -> None:
+    """A known host's own list; a server of one's own has no price, which is no 0."""
+    assert bench.finish(Call(server_address="api.openai.com")).costs == [0.00045]
+    assert bench.finish(Call(server_address="acme.openai.azure.com", response_model="gpt-4o")).costs == [0.0075]
+    local = bench.finish(Call(server_address="127.0.0.1"))
+    assert (local.attributes, local.unpriced) == ({Spanloom.COST_STATUS: "unknown_deployment"}, 1)
+
+
 def test_a_free_model_costs_zero(bench: Bench) -> None:
     """Only there the amount is 0, and it is recorded."""
     call = bench.finish(Call(provider="gcp.gemini", response_model="gemma-4-31b-it"))
@@ -137,7 +145,12 @@ def test_every_kind_of_inference_is_priced(bench: Bench, operation: str) -> None
         (Call(usage=Usage(cache_read_input_tokens=1001)), "unknown_usage"),
         (Call(usage=Usage(reasoning_output_tokens=501)), "unknown_usage"),
         (Call(usage=Usage(input_tokens=-5)), "unknown_usage"),
-        (Call(provider="deepseek", response_model="deepseek-chat"), "unknown_price"),
+        (Call(provider="github_copilot", response_model="gpt-4o"), "unknown_price"),
+        (Call(provider="azure.ai.openai", request_model="prod-7", response_model=None), "unknown_deployment"),
+        (
+            Call(provider="azure.ai.openai", request_model="prod-7", response_model=None, usage=None),
+            "unknown_deployment",
+        ),
         (Call(response_model="gpt-audio"), "unknown_usage"),
         (Call(provider="gcp.gemini", response_model="gemini-2.5-flash-image"), "unknown_usage"),
         (Call(provider="mistral_ai", response_model="voxtral-small-24b-2507"), "unknown_usage"),

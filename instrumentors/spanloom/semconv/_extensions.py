@@ -11,7 +11,7 @@ class Spanloom:
     COST_CURRENCY = "gen_ai.usage.cost.currency"
     COST_SOURCE = "gen_ai.usage.cost.source"
     # Ours: why a call has an amount, or none: priced, provider (the provider told it), free, cached, unknown_model,
-    # unknown_usage, unknown_price.
+    # unknown_deployment, unknown_usage, unknown_price.
     COST_STATUS = "spanloom.cost.status"
     # Ours: the data that the price is from.
     COST_PRICE_VERSION = "spanloom.cost.price_version"

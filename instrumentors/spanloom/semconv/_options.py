@@ -215,6 +215,12 @@ _TABLE = (
         "Path of the sampling rules: the head's with `OTEL_TRACES_SAMPLER=spanloom`, and the tail's.",
     ),
     Option(
+        "SPANLOOM_PRICES",
+        "text",
+        "",
+        "Path of a file (YAML) with prices of your own, asked before the table; read again when it changes.",
+    ),
+    Option(
         "SPANLOOM_REDACT_PII",
         "names",
         "",

@@ -42,7 +42,9 @@ class CostFinisher:
             return
         tier = call.attributes.get(OpenAI.RESPONSE_SERVICE_TIER)
         model = call.response_model or call.request_model
-        verdict = judged(call.provider, model, call.request_model, tier, call.usage, call.reported_cost_usd)
+        verdict = judged(
+            call.provider, model, call.request_model, tier, call.usage, call.server_address, call.reported_cost_usd
+        )
         self._writer.write(verdict, call.attributes)
         if verdict.usd is None:
             call.add_unpriced()

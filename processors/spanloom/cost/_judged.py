@@ -7,9 +7,12 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from spanloom import semconv
-from spanloom.cost._price import Status, counts_of, judge, schedule_of
-from spanloom.cost._rate import SCALE, USUAL, Counts, Rate
+from spanloom.cost._active import active
+from spanloom.cost._price import judge, status_without_rate
+from spanloom.cost._rate import SCALE, Rate
+from spanloom.cost._resolve import schedule_of
 from spanloom.cost._table import table
+from spanloom.cost._usage import NAMES, USUAL, Counts, counts_of
 from spanloom.semconv import CostCopy, OtherProvider, Spanloom
 
 if TYPE_CHECKING:
@@ -18,6 +21,10 @@ if TYPE_CHECKING:
 
 CURRENCY: Final = "USD"
 LOCAL, PROVIDER = "local", "provider"
+# Units of sound and pictures, which few models have; and those of which telemetry has no counts.
+_MODES: Final = frozenset({"input_audio", "output_audio", "input_image", "output_image", "output_video"})
+_UNTOLD: Final = frozenset({"output_video", "audio_hours", "input_audio_hours"})
+_OF_OUTPUT: Final = tuple(name.startswith(("output_", "citation_")) for name in NAMES)
 _COPIES: Final = {"logfire": CostCopy.LOGFIRE, "openinference": CostCopy.OPENINFERENCE}
 
 
@@ -38,48 +45,73 @@ def judged(
     other_model: str | None,
     tier: str | None,
     usage: UsageView | None,
+    server_address: str | None = None,
     reported_usd: float | None = None,
 ) -> Verdict:
-    """The verdict on a call. ``other_model`` is asked where ``model`` is not known to the table.
+    """The verdict on a call. ``other_model`` is asked where ``model`` is not known; the host says who bills.
 
     What the provider reports wins. A reported 0 is believed of OpenRouter only: others write it for a model that they
     have no price for.
     """
-    own = _by_table(provider, model, other_model, tier, usage)
+    own = _by_table(schedule_of(provider, model, other_model, tier, server_address), usage)
     if reported_usd is None or (reported_usd == 0 and provider != OtherProvider.OPENROUTER):
         return own
     return Verdict("provider", reported_usd, own.usd, PROVIDER)
 
 
-def _by_table(
-    provider: str | None, model: str | None, other_model: str | None, tier: str | None, usage: UsageView | None
-) -> Verdict:
-    schedule: Schedule | None = schedule_of(provider, model, other_model, tier)
+def _by_table(schedule: Schedule | None, usage: UsageView | None) -> Verdict:
     if usage is None:
-        return Verdict("unknown_model" if schedule is None else "unknown_usage", None, None)
+        return Verdict(status_without_rate(schedule, None), None, None)
     tokens_in, tokens_out = usage.input_tokens, usage.output_tokens
-    counts = counts_of(
-        tokens_in,
-        tokens_out,
-        usage.cache_read_input_tokens,
-        usage.cache_write_input_tokens,
-        usage.reasoning_output_tokens,
-    )
-    status: Status
+    cached, written = usage.cache_read_input_tokens, usage.cache_write_input_tokens
+    counts = counts_of(tokens_in, tokens_out, cached, written, usage.reasoning_output_tokens)
     status, amount, rate = judge(schedule, counts, tokens_in, tokens_out, None)
+    if rate is not None and counts is not None and not rate.units.isdisjoint(_MODES):
+        rest = _by_mode(rate, usage)
+        if rest:
+            counts = counts_of(tokens_in, tokens_out, cached, written, usage.reasoning_output_tokens, rest)
+            status, amount, rate = judge(schedule, counts, tokens_in, tokens_out, None)
+        if rest is None and amount is not None:
+            return Verdict("unknown_usage", None, None)
+    elif amount is not None and rate is not None and rate.beyond_text:
+        return Verdict("unknown_usage", None, None)
     if amount is None:
         return Verdict(status, None, None)
-    if rate is not None and rate.beyond_text:
-        return Verdict("unknown_usage", None, None)
     usd = amount / SCALE
     return Verdict(status, usd, usd, LOCAL, rate, counts)
 
 
-@lru_cache(maxsize=1)
+def _by_mode(rate: Rate, usage: UsageView) -> dict[str, int] | None:
+    """The counts of sound and pictures that have a price of their own; ``None`` where more of them would be needed."""
+    if not rate.units.isdisjoint(_UNTOLD):
+        return None
+    told = {
+        "input_audio": usage.audio_input_tokens,
+        "input_image": usage.image_input_tokens,
+        "output_audio": usage.audio_output_tokens,
+        "output_image": usage.image_output_tokens,
+    }
+    found: dict[str, int] = {}
+    for unit, count in told.items():
+        if unit not in rate.units:
+            continue
+        if count is not None:
+            found[f"{unit}_tokens"] = count
+        elif unit.startswith("output"):
+            return None
+    # Nobody says how much of what was cached is sound.
+    mixed = usage.cache_read_input_tokens and (found.get("input_audio_tokens") or found.get("input_image_tokens"))
+    return None if mixed else found
+
+
 def price_version() -> str:
-    """The data that amounts are from, and the day of its release."""
-    prices = table()
-    return f"{prices.source} ({prices.released})" if prices.released else prices.source
+    """The data that amounts are from with the day of its release, and which prices of one's own are in effect."""
+    return _version(active.digest)
+
+
+@lru_cache(maxsize=1)
+def _version(digest: str) -> str:
+    return f"{table().source}, own prices {digest}" if digest else table().source
 
 
 class Writer:
@@ -128,19 +160,23 @@ def parts_of(rate: Rate, counts: Counts) -> dict[str, float]:
     amounts, and their sum (before they become floats) is the amount exactly.
     """
     given, made, cached, written, reasoned = counts[:USUAL]
-    zeros = (0,) * USUAL
-    other = rate.amount(zeros)
+    rest = counts[USUAL:]
+    rest_in = tuple(0 if of_output else one for one, of_output in zip(rest, _OF_OUTPUT, strict=False))
+    rest_out = tuple(one if of_output else 0 for one, of_output in zip(rest, _OF_OUTPUT, strict=False))
+    other = rate.amount((0,) * USUAL)
     plain = rate.amount((given, 0, 0, 0, 0)) - other
     each = plain // given if given else 0
     read = rate.amount((given, 0, cached, 0, 0)) - other - plain + each * cached
     wrote = rate.amount((given, 0, 0, written, 0)) - other - plain + each * written
+    taken = rate.amount((given, 0, cached, written, 0, *rest_in)) - other
     spoken = rate.amount((given, made - reasoned, 0, 0, 0)) - other - plain
     thought = rate.amount((given, made, 0, 0, reasoned)) - other - plain - spoken
+    given_out = rate.amount((given, made, 0, 0, reasoned, *rest_out)) - other - plain
     rows = (
-        (Spanloom.COST_INPUT, given - cached - written, plain - each * (cached + written)),
+        (Spanloom.COST_INPUT, given - cached - written, taken - read - wrote),
         (Spanloom.COST_CACHE_READ, cached, read),
         (Spanloom.COST_CACHE_WRITE, written, wrote),
-        (Spanloom.COST_OUTPUT, made - reasoned, spoken),
+        (Spanloom.COST_OUTPUT, made - reasoned, given_out - thought),
         (Spanloom.COST_REASONING, reasoned, thought),
         (Spanloom.COST_OTHER, other, other),
     )

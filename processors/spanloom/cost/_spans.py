@@ -44,7 +44,7 @@ def operation_of(attributes: Mapping[str, Any]) -> str | None:
 class SpanCall:
     """What a span says of a call, whoever wrote it."""
 
-    __slots__ = ("operation", "provider", "request_model", "response_model", "tier", "usage")
+    __slots__ = ("operation", "provider", "request_model", "response_model", "server_address", "tier", "usage")
 
     def __init__(self, operation: str, get: _Get) -> None:
         self.operation = operation
@@ -52,6 +52,7 @@ class SpanCall:
         self.request_model = _text(get, (GenAI.REQUEST_MODEL, *ForeignCall.REQUEST_MODEL))
         self.response_model = _text(get, (GenAI.RESPONSE_MODEL, *ForeignCall.RESPONSE_MODEL))
         self.tier = _text(get, (OpenAI.RESPONSE_SERVICE_TIER,))
+        self.server_address = _text(get, (Server.ADDRESS,))
         self.usage = SpanUsage(get)
 
     @property
@@ -61,7 +62,7 @@ class SpanCall:
 
     def verdict(self) -> Verdict:
         """What it costs."""
-        return judged(self.provider, self.model, self.request_model, self.tier, self.usage)
+        return judged(self.provider, self.model, self.request_model, self.tier, self.usage, self.server_address)
 
     def metric_attributes(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
         """What every metric of a call has."""
@@ -79,8 +80,12 @@ class SpanUsage:
     """A span's token counts, as ``spanloom.genai.hooks.UsageView`` has them: input includes what was cached."""
 
     __slots__ = (
+        "audio_input_tokens",
+        "audio_output_tokens",
         "cache_read_input_tokens",
         "cache_write_input_tokens",
+        "image_input_tokens",
+        "image_output_tokens",
         "input_tokens",
         "output_tokens",
         "reasoning_output_tokens",
@@ -99,6 +104,10 @@ class SpanUsage:
         self.reasoning_output_tokens: int | None = read(
             GenAI.USAGE_REASONING_OUTPUT_TOKENS, ForeignCall.REASONING_TOKENS
         )
+        self.audio_input_tokens: int | None = read(GenAI.USAGE_AUDIO_INPUT_TOKENS, ())
+        self.audio_output_tokens: int | None = read(GenAI.USAGE_AUDIO_OUTPUT_TOKENS, ())
+        self.image_input_tokens: int | None = read(GenAI.USAGE_IMAGE_INPUT_TOKENS, ())
+        self.image_output_tokens: int | None = read(GenAI.USAGE_IMAGE_OUTPUT_TOKENS, ())
         if self.cache_read_input_tokens or self.cache_write_input_tokens:
             self._include(get)
 

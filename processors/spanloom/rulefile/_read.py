@@ -75,7 +75,11 @@ class _Reader:
         if isinstance(node, yaml.SequenceNode):
             items = cast("list[Any]", node.value)
             return [self.plain(item, f"{path}[{index}]", around) for index, item in enumerate(items)]
-        value = self._loader.construct_object(node)
+        try:
+            value = self._loader.construct_object(node)
+        except ValueError:
+            # 2026-02-30 looks like a day; whoever reads the field says what is wrong with the text.
+            value = node.value
         # Dates and binaries are texts here.
         return value if value is None or isinstance(value, (str, bool, int, float)) else str(node.value)
 
