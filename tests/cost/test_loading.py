@@ -21,13 +21,15 @@ def no_network(*args, **kwargs):
 socket.socket.connect = socket.socket.connect_ex = no_network
 socket.getaddrinfo = socket.create_connection = no_network
 
+before = set(sys.modules)
 import spanloom.cost
 from spanloom.cost import _table
 loaded = _table.table.cache_info().currsize
 started = time.process_time()
 price = spanloom.cost.price("gpt-4o-mini", provider="openai", input_tokens=1000, output_tokens=500)
 first_s = time.process_time() - started
-print(json.dumps({"loaded": loaded, "first_s": first_s, "usd": price.amount_usd, "modules": sorted(sys.modules)}))
+new = sorted(set(sys.modules) - before)
+print(json.dumps({"loaded": loaded, "first_s": first_s, "usd": price.amount_usd, "modules": new}))
 """
 
 

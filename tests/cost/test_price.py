@@ -11,7 +11,7 @@ import pytest
 from spanloom.cost import Price, price
 from spanloom.cost._match import MAX_NAME, Matcher
 from spanloom.cost._price import judge
-from spanloom.cost._rate import SCALE, Schedule
+from spanloom.cost._rate import SCALE, Phase, schedule
 from spanloom.cost._resolve import CACHED_SCHEDULES, finding, schedule_of, schedules
 from spanloom.cost._table import Model, Table, parse, table
 from spanloom.cost._usage import COUNTED, MAX_TOKENS, REQUESTS, counts_of, with_least_seconds
@@ -342,7 +342,7 @@ def test_output_that_is_all_pictures_needs_no_price_for_text() -> None:
     """A model with a price for pictures alone: pictures are priced, any other output is not."""
     rate = CONTEXT.rate("x/y", {"input": "5", "output_image": "40"})
     assert rate is not None
-    found = Schedule("x/y", (), always=rate)
+    found = schedule("x/y", [Phase((), rate)])
     drawn, told = (counts_of(10, 50, 0, 0, 0, {"output_image_tokens": pictures}) for pictures in (50, 49))
     assert judge(found, drawn, 10, 50, None)[:2] == ("priced", (10 * 5 + 50 * 40) * SCALE // 10**6)
     assert judge(found, told, 10, 50, None)[:2] == ("unknown_price", None)
@@ -419,6 +419,16 @@ def test_unbounded_names_do_not_fill_the_memory() -> None:
     for number in range(CACHED_SCHEDULES + 1000):
         assert usd(f"ft:acme-{number}", provider="openai") is None
     assert schedules.cache_info().currsize == CACHED_SCHEDULES
+
+
+def test_names_that_are_too_long_are_not_kept() -> None:
+    """A text of any length in the place of a name is unknown, and is no key of the cache."""
+    schedules.cache_clear()
+    long = "x" * (MAX_NAME + 1)
+    for end in range(3):
+        assert schedule_of("openai", f"{long}{end}", f"{long}{end}", None) is None
+        assert schedule_of("openai", "gpt-4o", None, None, f"{long}{end}.com") is not None
+    assert schedules.cache_info().currsize == 2
 
 
 def small_table(*models: list[Any]) -> Table:

@@ -126,18 +126,18 @@ class Schedule(NamedTuple):
 
     rule: str
     phases: tuple[Phase, ...]
-    otherwise: Status = "unknown_price"
-    always: Rate | None = None
-    latest: list[tuple[int, Rate | None]] | None = None
+    otherwise: Status
+    always: Rate | None
+    latest: list[tuple[int, Rate | None]]
 
     def at(self, moment_s: int) -> Rate | None:
         """The rate at a moment (Unix seconds)."""
-        latest = self.latest
-        if latest is not None and (known := latest[0])[0] == moment_s // 60:
-            return known[1]
+        minute = moment_s // 60
+        known_minute, known = self.latest[0]
+        if known_minute == minute:
+            return known
         found = next((phase.rate for phase in self.phases if phase.holds(moment_s)), None)
-        if latest is not None:
-            latest[0] = (moment_s // 60, found)
+        self.latest[0] = (minute, found)
         return found
 
 
