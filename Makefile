@@ -86,6 +86,7 @@ bench: .venv/.done ## Added CPU per call against no instrumentation and the offi
 	@$(PY) -m tests.benchmarks.sampling
 	@$(PY) -m tests.benchmarks.pipeline
 	@$(PY) -m tests.benchmarks.redaction
+	@$(PY) -m tests.benchmarks.costs
 
 build: | $(UV) ## Wheel and sdist into dist/
 	@$(UV) build --quiet && ls -1 dist

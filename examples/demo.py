@@ -117,6 +117,8 @@ def service_environment(
         "OTEL_SERVICE_NAME": "rag",
         # Plain functions, which both the DSPy program and a hand-written loop call.
         "SPANLOOM_TOOLS": "rag.tools:stock_level,rag.tools:delivery_days",
+        # The model server stands for OpenAI's.
+        "SPANLOOM_PRICES": str(EXAMPLES / "prices.yaml"),
         # Health checks are nobody's traces.
         "OTEL_PYTHON_FASTAPI_EXCLUDED_URLS": "/health",
     }

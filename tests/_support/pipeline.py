@@ -11,6 +11,7 @@ from weakref import WeakSet
 import pytest
 from opentelemetry import trace
 from opentelemetry.context import Context
+from opentelemetry.metrics import Meter
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.resources import Resource
@@ -156,10 +157,13 @@ class Meters:
 
         self._reader = InMemoryMetricReader()
         self._provider = MeterProvider([self._reader], shutdown_on_exit=False)
-        monkeypatch.setattr(metrics, "get_meter", self._provider.get_meter)
+        monkeypatch.setattr(metrics, "get_meter", self._meter)
         # As in a process that has just begun.
         monkeypatch.setattr(_counters, "_pipelines", WeakSet())
         monkeypatch.setattr(_counters, "_shown", set())
+
+    def _meter(self, name: str, release: str = "", _: object = None, schema_url: str | None = None) -> Meter:
+        return self._provider.get_meter(name, release, schema_url)
 
     def points(self, name: str) -> list[tuple[dict[str, Any], int | float]]:
         """Attributes and value of each point of a counter."""

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from spanloom.semconv import OLD_ATTRIBUTES, Caller, DSpy, GenAI, HTTPServer, OtherProvider, Spanloom
+from spanloom.semconv import OLD_ATTRIBUTES, Caller, CostCopy, DSpy, GenAI, HTTPServer, OtherProvider, Spanloom
 
 DATA = Path(__file__).parents[1] / "fixtures" / "semconv"
 
@@ -19,12 +19,28 @@ OWN_TYPES = {
     Spanloom.COST_CURRENCY: "string",
     Spanloom.COST_SOURCE: "string",
     Spanloom.COST_STATUS: "string",
+    Spanloom.COST_PRICE_VERSION: "string",
+    Spanloom.COST_INPUT: "double",
+    Spanloom.COST_OUTPUT: "double",
+    Spanloom.COST_CACHE_READ: "double",
+    Spanloom.COST_CACHE_WRITE: "double",
+    Spanloom.COST_REASONING: "double",
+    Spanloom.COST_OTHER: "double",
+    CostCopy.LOGFIRE: "double",
+    CostCopy.OPENINFERENCE: "double",
+    Spanloom.BUDGET_NAME: "string",
+    Spanloom.BUDGET_KEY: "string",
+    Spanloom.BUDGET_THRESHOLD: "double",
+    Spanloom.BUDGET_SPENT_USD: "double",
+    Spanloom.BUDGET_LIMIT_USD: "double",
+    Spanloom.BUDGET_RESETS_AT: "string",
     Spanloom.SUBTREE_INPUT_TOKENS: "int",
     Spanloom.SUBTREE_OUTPUT_TOKENS: "int",
     Spanloom.SUBTREE_LLM_CALLS: "int",
     Spanloom.SUBTREE_CACHE_HITS: "int",
     Spanloom.SUBTREE_COST: "double",
     Spanloom.SUBTREE_UNPRICED_CALLS: "int",
+    Spanloom.SUBTREE_INCOMPLETE: "boolean",
     Spanloom.STREAM_END: "string",
     Spanloom.STREAM_CHUNKS: "int",
     Spanloom.STREAM_CHUNK_INTERVAL_MIN_S: "double",

@@ -20,7 +20,7 @@ from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
-from spanloom.cost import cost_attributes
+from spanloom.cost import SpanCosts
 from spanloom.pipeline import SpanloomProcessor
 from spanloom.pipeline._derived import DerivedSpan, plain_attributes
 from spanloom.pipeline._finish import Finisher
@@ -227,6 +227,7 @@ def derived() -> None:
     span.end()
     original = span._readable_span()
     finisher = Finisher(None, 1 << 21)
+    costs = SpanCosts()
 
     def derive(add: Callable[[dict], object]) -> Callable[[], object]:
         def once() -> object:
@@ -239,7 +240,7 @@ def derived() -> None:
     ways = {
         "bare span": lambda: tracer.start_span("chat").end(),
         "derived span, foreign": derive(lambda _: {"spanloom.cost.status": "priced"}),
-        "the same, with its price": derive(cost_attributes),
+        "the same, with its price": derive(lambda rows: costs.attributes(original, rows)),
     }
     best = dict.fromkeys(ways, float("inf"))
     for _ in range(BLOCKS):

@@ -262,6 +262,20 @@ def test_tools_are_measured(capsys: pytest.CaptureFixture[str], monkeypatch: pyt
     assert set(tools.measure(blocks=1, calls=5)) == {*bare, *tools.BARS}
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="genai-prices needs Python 3.11")
+def test_costs_are_measured(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Warm prices and a first one run against genai-prices; the printed table has a verdict for each bar."""
+    from tests.benchmarks import costs
+
+    assert min(costs.warm(blocks=1, calls=20).values()) > 0
+    monkeypatch.setattr(costs, "warm", lambda: {"genai-prices": 100.0, "ours": 1.0})
+    monkeypatch.setattr(costs, "process", lambda code: (float(len(code)), len(code)))
+    costs.main()
+    printed = capsys.readouterr().out
+    assert "ours                                  1.00 µs      0.010 of theirs  bar 0.02 PASS" in printed
+    assert printed.count("bar 0.06") == 2
+
+
 def test_sampling_is_measured(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Each case has a line; those with a bar say whether it is met."""
     cases = sampling.cases()

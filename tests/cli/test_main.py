@@ -75,7 +75,8 @@ def test_an_unknown_command(run: Run) -> None:
     shown = run("shwo")
     assert shown.code == 2 and shown.out == ""
     assert (
-        shown.err == "spanloom: no command 'shwo'; there are collector-config, sampling, show (see spanloom --help)\n"
+        shown.err
+        == "spanloom: no command 'shwo'; there are collector-config, price, sampling, show (see spanloom --help)\n"
     )
 
 

@@ -85,6 +85,16 @@ def test_a_window_in_another_zone_is_refused() -> None:
         _build.condition(window)
 
 
+def test_windows_need_somebody_who_reads_the_words() -> None:
+    """A model with windows that nobody has looked at stops the build, and so does one whose text has changed."""
+    with pytest.raises(ValueError, match=r"acme/new: read its price_comments and say in `WINDOWS`"):
+        _build.windows_of("acme/new", "")
+    with pytest.raises(ValueError, match="deepseek/deepseek-v4-pro: read"):
+        _build.windows_of("deepseek/deepseek-v4-pro", "Peak every day. issues/582")
+    with pytest.raises(ValueError, match="deepseek/deepseek-chat: read"):
+        _build.windows_of("deepseek/deepseek-chat", "Weekends are off-peak: issues/582")
+
+
 def test_the_day_of_the_data_is_absent_where_the_lock_does_not_tell(tmp_path: Path) -> None:
     """No lock file, or one without this version: no day rather than a wrong one."""
     lock = tmp_path / "uv.lock"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,13 +21,15 @@ def no_network(*args, **kwargs):
 socket.socket.connect = socket.socket.connect_ex = no_network
 socket.getaddrinfo = socket.create_connection = no_network
 
+before = set(sys.modules)
 import spanloom.cost
 from spanloom.cost import _table
 loaded = _table.table.cache_info().currsize
 started = time.process_time()
 price = spanloom.cost.price("gpt-4o-mini", provider="openai", input_tokens=1000, output_tokens=500)
 first_s = time.process_time() - started
-print(json.dumps({"loaded": loaded, "first_s": first_s, "usd": price.amount_usd, "modules": sorted(sys.modules)}))
+new = sorted(set(sys.modules) - before)
+print(json.dumps({"loaded": loaded, "first_s": first_s, "usd": price.amount_usd, "modules": new}))
 """
 
 
@@ -49,12 +52,13 @@ def test_the_first_price_is_quick(fresh: dict[str, Any]) -> None:
 def test_no_network_and_no_other_library_is_needed(fresh: dict[str, Any]) -> None:
     """With sockets blocked the price is there; genai-prices, pydantic and the SDK are not imported."""
     assert fresh["usd"] == 0.00045
-    assert not {"genai_prices", "pydantic", "opentelemetry.sdk", "httpx"} & set(fresh["modules"])
+    others = {"genai_prices", "pydantic", "opentelemetry.sdk", "httpx"}
+    assert not {*others, "opentelemetry", "yaml", "logging", "dataclasses", "pathlib"} & set(fresh["modules"])
 
 
-def test_a_missing_table_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_table_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """An installation that lost its data file gives one clear line."""
-    monkeypatch.setattr(_table.pkgutil, "get_data", lambda package, name: None)
+    monkeypatch.setattr(_table, "FILE", str(tmp_path / "prices.json"))
     _table.table.cache_clear()
     with pytest.raises(FileNotFoundError, match=r"prices\.json is missing from the installation: reinstall spanloom"):
         _table.table()

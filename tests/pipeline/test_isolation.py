@@ -6,11 +6,12 @@ import logging
 
 import pytest
 from opentelemetry import trace
+from opentelemetry.context import Context, set_value
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.trace import StatusCode
 
 from spanloom.genai import hooks
-from spanloom.pipeline import _processor
+from spanloom.genai._context import INFERENCE_SPAN_KEY
 from spanloom.sampling import TailRule, TailRules
 from tests._support.pipeline import KEEP, OP, REASON, Caught, Faults, Nothing, Service, tail
 
@@ -27,10 +28,11 @@ def faults(monkeypatch):
 
 @pytest.fixture
 def logged(caplog):
-    """What was logged, by place."""
+    """The faults that were logged, by place; that a model has no price is none."""
 
     def lines():
-        return [record.getMessage().split(" (")[0] for record in caplog.records if record.name == "spanloom"]
+        told = [record.getMessage().split(" (")[0] for record in caplog.records if record.name == "spanloom"]
+        return [line for line in told if not line.startswith("no price for model")]
 
     caplog.set_level(logging.WARNING)
     return lines
@@ -55,13 +57,37 @@ def test_an_enricher(rules, faults, logged):
 @pytest.mark.parametrize("rules", [None, ALL])
 def test_the_price(rules, faults, logged, monkeypatch):
     """The span arrives without one."""
-    monkeypatch.setattr(_processor, "_COST", (broken,))
     service = Service(rules)
+    monkeypatch.setattr(service.processor._costs, "attributes", broken)
     for _ in range(2):
         service.trace("span", **{OP: "chat"})
     assert [STATUS in span.attributes for span in service.out.spans] == [False, False]
-    assert faults.counts == {"pipeline.enrich": 2}
-    assert logged() == ["spanloom: internal fault in pipeline.enrich"]
+    assert faults.counts == {"pipeline.cost": 2}
+    assert logged() == ["spanloom: internal fault in pipeline.cost"]
+
+
+@pytest.mark.parametrize("rules", [None, ALL])
+def test_what_is_spent(rules, faults, logged, monkeypatch):
+    """The span arrives with its price, which metrics and budgets miss."""
+    service = Service(rules)
+    monkeypatch.setattr(service.processor._costs, "ended", broken)
+    for _ in range(2):
+        service.trace("span", **{OP: "chat"})
+    assert [STATUS in span.attributes for span in service.out.spans] == [True, True]
+    assert faults.counts == {"cost.spent": 2}
+    assert logged() == ["spanloom: internal fault in cost.spent"]
+
+
+@pytest.mark.parametrize("rules", [None, ALL])
+def test_the_start_inside_an_inference(rules, faults, monkeypatch):
+    """The span arrives; elsewhere nothing is asked."""
+    service = Service(rules)
+    monkeypatch.setattr(service.processor._costs, "started", broken)
+    service.trace("outside")
+    assert faults.counts == {}
+    service.trace("inside", set_value(INFERENCE_SPAN_KEY, True, Context()))
+    assert service.out.names == ["outside", "inside"]
+    assert faults.counts == {"cost.start": 1}
 
 
 class Fails(Nothing):

@@ -185,3 +185,9 @@ def test_what_stands_in_a_section():
         "f.yaml:5: e[0]: nothing is not a text, a number, true or false",
         "f.yaml:5: e[1]: a list is not a text, a number, true or false",
     ]
+
+
+def test_a_day_that_is_none_is_a_text():
+    """What YAML takes for a date and cannot make one of is left to whoever reads the field."""
+    section = read_text("day: 2026-02-30", "x.yaml")
+    assert section.text("day") == "2026-02-30"

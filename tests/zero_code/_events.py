@@ -40,6 +40,7 @@ def run(python: Path, folder: Path, body: str, **settings: str) -> subprocess.Co
             **clean_environment(),
             "OTEL_SERVICE_NAME": "app",
             "PYTHONPATH": str(ROOT / "examples"),
+            "SPANLOOM_PRICES": str(ROOT / "examples" / "prices.yaml"),
             "NO_PROXY": "127.0.0.1",
             **settings,
         },

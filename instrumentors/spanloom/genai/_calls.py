@@ -36,6 +36,7 @@ class ModelCall(ClientCall):
     __slots__ = (
         "_built",
         "_cost",
+        "_reported_cost_usd",
         "_unpriced",
         "cache_hit",
         "chunks",
@@ -65,6 +66,7 @@ class ModelCall(ClientCall):
         self.chunks = 0
         self._cost: float | None = None
         self._unpriced = False
+        self._reported_cost_usd: float | None = None
         # The content, made once for the span, the event and the hook; not before one of these two wants it.
         self._built: dict[str, Any] | None = None
         details = {} if model is None else {GenAI.REQUEST_MODEL: model}
@@ -74,6 +76,16 @@ class ModelCall(ClientCall):
     def answer_id(self) -> str | None:
         """``gen_ai.response.id``."""
         return self.response_id
+
+    @property
+    def reported_cost_usd(self) -> float | None:
+        """What the provider says that the call costs: with the token counts, else beside the answer."""
+        told = None if self.usage is None else self.usage.reported_cost_usd
+        return self._reported_cost_usd if told is None else told
+
+    def report_cost(self, usd: float) -> None:
+        """What somebody between us and the provider says that the call costs."""
+        self._reported_cost_usd = usd
 
     def add_cost(self, usd: float) -> None:
         """Count this amount (USD) towards the spans above; for finishers."""
@@ -92,6 +104,8 @@ class ModelCall(ClientCall):
         return rows
 
     def _finish(self) -> None:
+        if self.refused:
+            return
         for finisher in _registry.finishers:
             attempt("genai.finisher", finisher, self)
         if self.around is not None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from opentelemetry.trace import SpanKind
 
 from spanloom.genai import _context, _events, _registry
+from spanloom.genai._carried import context_attributes
 from spanloom.genai._content import Content, as_plain, as_text, built, built_as_json, encodable, make_encodable
 from spanloom.genai._guard import guard
 from spanloom.genai._invocation import Invocation
@@ -24,6 +25,7 @@ class ClientCall(Invocation):
     """A call to a provider. ``operation`` is ``None`` where the conventions have none for it."""
 
     __slots__ = (
+        "_carried",
         "_identity",
         "_metric_attributes",
         "asked",
@@ -32,10 +34,13 @@ class ClientCall(Invocation):
         "output_content",
         "peer",
         "propagates",
+        "refused",
     )
 
     kind: ClassVar[SpanKind] = SpanKind.CLIENT
     claim: ClassVar[str] = "call"
+    # Only calls that a model answers have one.
+    request_model: str | None = None
 
     def __init__(
         self,
@@ -53,9 +58,12 @@ class ClientCall(Invocation):
         self.output_content: Mapping[str, Content] = {}
         # True where the trace context may travel with the request: never to a model provider, unless the user says so.
         self.propagates = False
+        # True where a gate refused it: nothing was sent, so that nothing is billed or counted.
+        self.refused = False
         # The tool calls that its answer asks for.
         self.asked: Response | None = None
         self._metric_attributes: dict[str, Any] | None = None
+        self._carried: Mapping[str, Any] | None = None
         identity: dict[str, Any] = {}
         if operation is not None:
             identity[GenAI.OPERATION_NAME] = operation
@@ -79,6 +87,11 @@ class ClientCall(Invocation):
     def answer_id(self) -> str | None:
         """``gen_ai.response.id``, where the answer has one."""
         return None
+
+    @property
+    def carried(self) -> Mapping[str, Any]:
+        """What ``hooks.context_attributes`` said when the call began."""
+        return context_attributes(self._context) if self._carried is None else self._carried
 
     @property
     def server_address(self) -> str | None:
@@ -113,6 +126,9 @@ class ClientCall(Invocation):
 
     def _ask(self) -> None:
         """Raise what the first gate that refuses gives; a gate that fails itself refuses nothing."""
+        # Kept for the end: a block that a reader of a stream leaves elsewhere says nothing any more by then.
+        with guard("genai.carried"):
+            self._carried = context_attributes(self._context)
         for gate in _registry.gates:
             with guard("genai.gate"):
                 refusal = gate(self)
@@ -120,6 +136,7 @@ class ClientCall(Invocation):
                     break
         else:
             return
+        self.refused = True
         self.fail(refusal)
         raise refusal
 

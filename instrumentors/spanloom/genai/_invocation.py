@@ -220,6 +220,7 @@ class Invocation:
         """Attributes known at the end."""
         if self.totals is not None:
             attributes.update(self.totals.attributes())
+            self.totals.close()
 
     def _add_content(self, attributes: dict[str, Any]) -> None:
         """Content, where it belongs on the span."""

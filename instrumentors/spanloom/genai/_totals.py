@@ -67,6 +67,8 @@ class Totals:
 
     __slots__ = (
         "_cost",
+        "_is_closed",
+        "_is_incomplete",
         "_parent",
         "_version",
         "cache_hits",
@@ -81,6 +83,9 @@ class Totals:
         self._parent = parent
         # How often something was added.
         self._version = 0
+        # Whether its span has ended, and whether something came too late for a span below.
+        self._is_closed = False
+        self._is_incomplete = False
         # Sums of binary fractions are exact; adding floats would depend on the order in which threads finish.
         self._cost: Fraction | None = None
         # None until a call below has told its tokens: a sum of nothing known is not 0.
@@ -108,15 +113,21 @@ class Totals:
             top = top._parent
         return top
 
+    def close(self) -> None:
+        """Its span has its sums: what comes later is missing there, and those above say so."""
+        self._is_closed = True
+
     def publish(self) -> None:
         """Write the sums where nobody else will. Our own spans get them at their end."""
 
     def take_through(self, one: Contribution) -> None:
         """Add to this level and those above; only for ``_settle``, under the lock."""
         cost = None if one.cost_usd is None else _exact(one.cost_usd)
-        level = self
+        level, is_late = self, False
         while True:
             level._take(one, cost)
+            is_late = is_late or level._is_closed
+            level._is_incomplete = level._is_incomplete or is_late
             if level._parent is None:
                 return
             level = level._parent
@@ -165,6 +176,8 @@ class Totals:
             rows[Spanloom.SUBTREE_COST] = float(self._cost)
         if self.unpriced_calls:
             rows[Spanloom.SUBTREE_UNPRICED_CALLS] = self.unpriced_calls
+        if self._is_incomplete:
+            rows[Spanloom.SUBTREE_INCOMPLETE] = True
         return rows
 
 

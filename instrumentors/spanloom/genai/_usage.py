@@ -24,6 +24,7 @@ class Usage:
         "input_tokens",
         "output_tokens",
         "reasoning_output_tokens",
+        "reported_cost_usd",
         "text_input_tokens",
         "text_output_tokens",
     )
@@ -42,12 +43,15 @@ class Usage:
         image_output_tokens: int | None = None,
         text_input_tokens: int | None = None,
         text_output_tokens: int | None = None,
+        reported_cost_usd: float | None = None,
     ) -> None:
         self.input_tokens = input_tokens
         self.output_tokens = output_tokens
         self.cache_read_input_tokens = cache_read_input_tokens
         self.cache_write_input_tokens = cache_write_input_tokens
         self.reasoning_output_tokens = reasoning_output_tokens
+        # What the provider says that the call costs; no count.
+        self.reported_cost_usd = reported_cost_usd
         self.audio_input_tokens = audio_input_tokens
         self.audio_output_tokens = audio_output_tokens
         self.image_input_tokens = image_input_tokens

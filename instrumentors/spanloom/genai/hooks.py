@@ -17,9 +17,11 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
+from opentelemetry import context as otel
+
 from spanloom.genai import _registry
 from spanloom.genai._carried import context_attributes
-from spanloom.genai._context import current
+from spanloom.genai._context import INFERENCE_SPAN_KEY, current
 from spanloom.genai._guard import attempt, attempted, guard, guarded, report, tolerant
 from spanloom.genai._roots import span_started
 
@@ -46,6 +48,7 @@ __all__ = [
     "end_open_streams",
     "guard",
     "guarded",
+    "inference_is_recorded",
     "is_secret_name",
     "report",
     "set_redactor",
@@ -67,6 +70,14 @@ class UsageView(Protocol):
     def cache_write_input_tokens(self) -> int | None: ...
     @property
     def reasoning_output_tokens(self) -> int | None: ...
+    @property
+    def audio_input_tokens(self) -> int | None: ...
+    @property
+    def audio_output_tokens(self) -> int | None: ...
+    @property
+    def image_input_tokens(self) -> int | None: ...
+    @property
+    def image_output_tokens(self) -> int | None: ...
 
 
 class PendingCall(Protocol):
@@ -80,13 +91,21 @@ class PendingCall(Protocol):
     @property
     def provider(self) -> str | None: ...
     @property
+    def request_model(self) -> str | None: ...
+    @property
     def server_address(self) -> str | None: ...
     @property
     def attributes(self) -> dict[str, Any]: ...
+    @property
+    def carried(self) -> Mapping[str, Any]: ...
 
 
 class FinishedCall(Protocol):
-    """A finished model call. ``attributes`` goes onto the span; the rest is to be read."""
+    """A finished model call. ``attributes`` goes onto the span; the rest is to be read.
+
+    ``reported_cost_usd``: what the provider says that it costs. ``carried``: what ``context_attributes`` said when the
+    call began, for a stream may end anywhere.
+    """
 
     @property
     def operation(self) -> str | None: ...
@@ -103,9 +122,13 @@ class FinishedCall(Protocol):
     @property
     def cache_hit(self) -> bool: ...
     @property
+    def reported_cost_usd(self) -> float | None: ...
+    @property
     def attributes(self) -> dict[str, Any]: ...
     @property
     def metric_attributes(self) -> Mapping[str, Any]: ...
+    @property
+    def carried(self) -> Mapping[str, Any]: ...
 
     def add_cost(self, usd: float) -> None:
         """Count this amount (USD) towards the spans above."""
@@ -113,6 +136,10 @@ class FinishedCall(Protocol):
 
     def add_unpriced(self) -> None:
         """Count this call as one without a known price towards the spans above."""
+        ...
+
+    def add_event(self, name: str, attributes: Mapping[str, Any]) -> None:
+        """Something that happened with this call, as an event of its span."""
         ...
 
 
@@ -136,6 +163,11 @@ def blocks_propagation(context: Context | None = None) -> bool:
     """True where code runs on behalf of a call whose host must not get our trace context."""
     call = current(context)
     return call is not None and _is_blocking(call)
+
+
+def inference_is_recorded(context: Context | None = None) -> bool:
+    """True below an inference that somebody records: what is made there is no second one."""
+    return bool((otel.get_current() if context is None else context).get(INFERENCE_SPAN_KEY))
 
 
 def _is_blocking(call: Invocation) -> bool:

@@ -323,6 +323,7 @@ class Calls:
         """The SDK has the response of the last attempt, and makes a result of it."""
         begun.answer = arguments["response"]
         note_secrets(begun.call, tolerant(lambda: begun.answer.request, None))
+        self._headers.note_cost(begun.call, begun.answer)
         if begun.call.recording:
             self._headers.note(begun.call, begun.answer, arguments.get("retries_taken"))
 

@@ -7,13 +7,15 @@ import math
 from collections.abc import Callable
 from typing import Any, cast
 
-from spanloom.genai import ClientCall, Endpoint
+from spanloom.genai import ClientCall, Endpoint, ModelCall
+from spanloom.openai._usage import amount
 from spanloom.semconv import HTTPServer, Spanloom
 
 _MOST_CHARS = 128
 _MOST = 2**63 - 1
 _REFUSED = (401, 403)
 _SECRETS = ("authorization", "api-key", "x-api-key", "proxy-authorization", "cookie")
+_COST = b"x-litellm-response-cost"
 _RETRY = "x-stainless-retry-count"
 
 
@@ -32,6 +34,21 @@ def _seconds(value: bytes) -> float | None:
 
 def _count(value: bytes) -> int | None:
     return int(value) if value.isdigit() and len(value) < len(str(_MOST)) else None
+
+
+def _number(value: bytes) -> float | None:
+    try:
+        return float(value)
+    except ValueError:
+        return None
+
+
+def _values(headers: Any, name: bytes) -> list[bytes]:
+    """The values of a header; names are in lower case in httpx's own list."""
+    listed = getattr(headers, "_list", None)
+    if isinstance(listed, list):
+        return [value for _, lower, value in cast("list[tuple[bytes, bytes, bytes]]", listed) if lower == name]
+    return [value for given, value in headers.raw if given.lower() == name]
 
 
 _Row = tuple[str, Callable[[bytes], Any]]
@@ -76,6 +93,17 @@ class Headers:
             value = read(raw)
             if value is not None:
                 attributes.setdefault(name, value)
+
+    def note_cost(self, call: ClientCall, response: Any) -> None:
+        """What LiteLLM's proxy says that the call costs: of every call, since money does not depend on sampling.
+
+        It says 0 of a model that it has no price for, which is not known then.
+        """
+        if isinstance(call, ModelCall):
+            for raw in _values(response.headers, _COST):
+                usd = amount(_number(raw))
+                if usd:
+                    call.report_cost(usd)
 
     def _found(self, headers: Any) -> list[tuple[_Row, bytes]]:
         """The headers that are looked for. Names are in lower case in httpx's own list, which costs a quarter."""

@@ -102,8 +102,12 @@ async def _awaited(
     begun = calls.begin(row, neighbours, resource, args, kwargs)
     if begun is None:
         return await pending.coroutine
-    with begun:
-        result = await pending.coroutine
+    try:
+        with begun:
+            result = await pending.coroutine
+    finally:
+        # A gate may have refused it: the exception keeps this frame, and the collector would find both at once.
+        pending.coroutine.close()
     begun.conclude(result)
     return result
 

@@ -12,9 +12,11 @@ from spanloom.semconv import _metrics as metrics
 from spanloom.semconv import _names as names
 from spanloom.semconv._extensions import (
     Caller,
+    CostCopy,
     DSpy,
     DSpyEvent,
     DSpySpan,
+    ForeignCall,
     ForeignContent,
     HTTPServer,
     Link,
@@ -46,7 +48,18 @@ from spanloom.semconv._names import (
     TokenType,
     ToolType,
 )
-from spanloom.semconv._options import OPTIONS, Option, OptionError, choice_of, flag, integer, names_of, ratio, text
+from spanloom.semconv._options import (
+    OPTIONS,
+    Option,
+    OptionError,
+    choice_of,
+    flag,
+    integer,
+    names_of,
+    ratio,
+    text,
+    warn_once,
+)
 from spanloom.semconv._rules import OLD_ATTRIBUTES, modes, span_name
 from spanloom.semconv._spec import MetricSpec
 
@@ -57,6 +70,7 @@ __all__ = [
     "ApiType",
     "Caller",
     "Client",
+    "CostCopy",
     "DSpy",
     "DSpyEvent",
     "DSpySpan",
@@ -64,6 +78,7 @@ __all__ = [
     "Event",
     "Exceptions",
     "FinishReason",
+    "ForeignCall",
     "ForeignContent",
     "GenAI",
     "HTTPServer",
@@ -99,4 +114,5 @@ __all__ = [
     "ratio",
     "span_name",
     "text",
+    "warn_once",
 ]

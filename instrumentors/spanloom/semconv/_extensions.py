@@ -10,8 +10,28 @@ class Spanloom:
     COST_AMOUNT = "gen_ai.usage.cost.amount"
     COST_CURRENCY = "gen_ai.usage.cost.currency"
     COST_SOURCE = "gen_ai.usage.cost.source"
-    # Ours: why a call has an amount, or none: priced, free, cached, unknown_model, unknown_usage, unknown_price.
+    # Ours: why a call has an amount, or none: priced, provider (the provider told it), free, cached, unknown_model,
+    # unknown_deployment, unknown_usage, unknown_price.
     COST_STATUS = "spanloom.cost.status"
+    # Ours: the data that the price is from.
+    COST_PRICE_VERSION = "spanloom.cost.price_version"
+    # Ours: the parts of the amount, in its currency, where they are asked for. No token is in two of them.
+    COST_INPUT = "spanloom.cost.input"
+    COST_OUTPUT = "spanloom.cost.output"
+    COST_CACHE_READ = "spanloom.cost.cache_read"
+    COST_CACHE_WRITE = "spanloom.cost.cache_write"
+    COST_REASONING = "spanloom.cost.reasoning"
+    COST_OTHER = "spanloom.cost.other"
+
+    # Ours: what was counted against a limit of money, the values of its key joined by commas, and how much of it.
+    BUDGET_NAME = "spanloom.budget.name"
+    BUDGET_KEY = "spanloom.budget.key"
+    # The share of the limit that was reached, from 0 on.
+    BUDGET_THRESHOLD = "spanloom.budget.threshold"
+    BUDGET_SPENT_USD = "spanloom.budget.spent_usd"
+    BUDGET_LIMIT_USD = "spanloom.budget.limit_usd"
+    # When the window ends, and the sum begins at 0 again: ISO 8601, UTC.
+    BUDGET_RESETS_AT = "spanloom.budget.resets_at"
 
     # Ours: sums over the spans below, under names of their own so that summing gen_ai.* never counts twice.
     SUBTREE_INPUT_TOKENS = "spanloom.subtree.input_tokens"
@@ -20,6 +40,8 @@ class Spanloom:
     SUBTREE_CACHE_HITS = "spanloom.subtree.cache_hits"
     SUBTREE_COST = "spanloom.subtree.cost"
     SUBTREE_UNPRICED_CALLS = "spanloom.subtree.unpriced_calls"
+    # True where a call below has ended after a span between: that span's own sums are without it.
+    SUBTREE_INCOMPLETE = "spanloom.subtree.incomplete"
 
     # Ours: how a streamed call ended when its reader did not see the end: "closed", "cancelled" or "dropped".
     STREAM_END = "spanloom.stream.end"
@@ -88,6 +110,8 @@ class Caller:
 class SpanloomEvent:
     """Span events of our own."""
 
+    # A call after which a budget was spent by one of its thresholds.
+    BUDGET_THRESHOLD = "spanloom.budget.threshold_reached"
     # One call of a tool that the provider ran while it made the response.
     SERVER_TOOL_CALL = "spanloom.server_tool_call"
     # The turns of an agent that is told by hand: what it thought, which tool it chose, what it saw.
@@ -119,6 +143,43 @@ class ForeignContent:
     EVENTS = "events"
     # With an index and a field behind them (``gen_ai.prompt.0.content``).
     INDEXED = ("gen_ai.prompt.", "gen_ai.completion.", "llm.input_messages.", "llm.output_messages.", "llm.prompts.")
+
+
+class ForeignCall:
+    """Where other instrumentations write what a model call is priced by. Read, never written. Each in order of age.
+
+    OpenLLMetry 0.5x (``gen_ai.usage.prompt_tokens``, ``llm.request.type``, ``llm.usage.*``), OpenInference 0.1
+    (``llm.token_count.*``), the conventions until v1.41 (``cache_creation``), Logfire 5 and OpenLIT 1.4x.
+    """
+
+    REQUEST_TYPE = "llm.request.type"
+    SPAN_KIND = "openinference.span.kind"
+    PROVIDER = ("llm.provider", "llm.system")
+    REQUEST_MODEL = ("llm.request.model_name", "llm.model_name", "embedding.model_name", "llm.request.model")
+    RESPONSE_MODEL = ("llm.response.model_name", "llm.response.model")
+    INPUT_TOKENS = ("gen_ai.usage.prompt_tokens", "llm.token_count.prompt", "llm.usage.prompt_tokens")
+    OUTPUT_TOKENS = ("gen_ai.usage.completion_tokens", "llm.token_count.completion", "llm.usage.completion_tokens")
+    TOTAL_TOKENS = ("gen_ai.usage.total_tokens", "llm.token_count.total", "llm.usage.total_tokens")
+    CACHE_READ_TOKENS = ("gen_ai.usage.cache_read_input_tokens", "llm.token_count.prompt_details.cache_read")
+    CACHE_WRITE_TOKENS = (
+        "gen_ai.usage.cache_creation.input_tokens",
+        "gen_ai.usage.cache_creation_input_tokens",
+        "llm.token_count.prompt_details.cache_write",
+    )
+    REASONING_TOKENS = (
+        "gen_ai.usage.reasoning_tokens",
+        "llm.token_count.completion_details.reasoning",
+        "llm.usage.reasoning_tokens",
+    )
+
+
+class CostCopy:
+    """The amount by the names of other backends, where ``SPANLOOM_COST_COMPAT`` asks for them."""
+
+    # Logfire 5.
+    LOGFIRE = "operation.cost"
+    # OpenInference 0.1.
+    OPENINFERENCE = "llm.cost.total"
 
 
 class Link:

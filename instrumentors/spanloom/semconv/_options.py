@@ -190,10 +190,35 @@ _TABLE = (
         unit="bytes",
     ),
     Option(
+        "SPANLOOM_COST_DETAILS",
+        "flag",
+        "off",
+        "Write the parts of a call's cost besides the amount: `spanloom.cost.input`, `.output`, `.cache_read`, ...",
+    ),
+    Option(
+        "SPANLOOM_COST_COMPAT",
+        "names",
+        "",
+        "Backends under whose names a call's cost is written as well: `logfire` (`operation.cost`), `openinference` "
+        "(`llm.cost.total`).",
+    ),
+    Option(
+        "SPANLOOM_BUDGETS",
+        "text",
+        "",
+        "Path of a rule file (YAML) with budgets: limits of what users, tenants, models or the process may spend.",
+    ),
+    Option(
         "SPANLOOM_SAMPLING",
         "text",
         "",
         "Path of the sampling rules: the head's with `OTEL_TRACES_SAMPLER=spanloom`, and the tail's.",
+    ),
+    Option(
+        "SPANLOOM_PRICES",
+        "text",
+        "",
+        "Path of a file (YAML) with prices of your own, asked before the table; read again when it changes.",
     ),
     Option(
         "SPANLOOM_REDACT_PII",

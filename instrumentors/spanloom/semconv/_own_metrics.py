@@ -28,6 +28,32 @@ OPERATION_COST = MetricSpec(
     _USD,
     {**_CALL, Spanloom.COST_CURRENCY: "required"},
 )
+# Sums of exact amounts: a histogram's sum depends on the order of its additions.
+COST_TOTAL = MetricSpec(
+    "spanloom.cost.total",
+    "{USD}",
+    "counter",
+    "Cost of all operations, by the model that was asked for.",
+    attributes={
+        GenAI.PROVIDER_NAME: "conditionally_required",
+        GenAI.REQUEST_MODEL: "conditionally_required",
+        Spanloom.COST_CURRENCY: "required",
+    },
+)
+# Of calls that both know: what the provider told (source "provider"), and what the table says (source "local"). Two
+# sums and no histogram of differences: they add up over processes, and a dear call counts for more than a cheap one.
+COST_DRIFT = MetricSpec(
+    "spanloom.cost.drift",
+    "{USD}",
+    "counter",
+    "Cost of operations whose provider told it, as told and by the price table.",
+    attributes={
+        GenAI.PROVIDER_NAME: "conditionally_required",
+        GenAI.REQUEST_MODEL: "conditionally_required",
+        Spanloom.COST_CURRENCY: "required",
+        Spanloom.COST_SOURCE: "required",
+    },
+)
 INTERNAL_ERRORS = MetricSpec(
     "spanloom.internal.errors",
     "{error}",
@@ -41,6 +67,39 @@ UNPRICED_OPERATIONS = MetricSpec(
     "counter",
     "Model calls whose cost nobody can know.",
     attributes={**_CALL, Spanloom.COST_STATUS: "required"},
+)
+_BUDGET: dict[str, Level] = {Spanloom.BUDGET_NAME: "required"}
+BUDGET_SPENT = MetricSpec(
+    "spanloom.budget.spent",
+    "{USD}",
+    "gauge",
+    "What was spent of a budget in its current window, of the keys that spent the most.",
+    attributes={**_BUDGET, Spanloom.BUDGET_KEY: "conditionally_required"},
+)
+BUDGET_LIMIT = MetricSpec("spanloom.budget.limit", "{USD}", "gauge", "The limit of a budget.", attributes=_BUDGET)
+BUDGET_THRESHOLDS = MetricSpec(
+    "spanloom.budget.thresholds",
+    "{threshold}",
+    "counter",
+    "Thresholds of budgets that were reached, once in a window for each key.",
+    attributes={**_BUDGET, Spanloom.BUDGET_THRESHOLD: "required"},
+)
+BUDGET_REFUSED = MetricSpec(
+    "spanloom.budget.refused", "{call}", "counter", "Calls that a budget refused.", attributes=_BUDGET
+)
+BUDGET_UNPRICED = MetricSpec(
+    "spanloom.budget.unpriced",
+    "{call}",
+    "counter",
+    "Calls that fall under a budget and spent nothing of it, because nobody can know their cost.",
+    attributes=_BUDGET,
+)
+BUDGET_KEYS_DROPPED = MetricSpec(
+    "spanloom.budget.keys.dropped",
+    "{key}",
+    "counter",
+    "Keys whose sum was forgotten before the end of its window, because there were too many.",
+    attributes=_BUDGET,
 )
 TOOL_CALLS_DROPPED = MetricSpec(
     "spanloom.tool.calls.dropped",
@@ -80,8 +139,16 @@ SPANS_CUT = MetricSpec(
 
 EXTENSIONS = (
     OPERATION_COST,
+    COST_TOTAL,
+    COST_DRIFT,
     INTERNAL_ERRORS,
     UNPRICED_OPERATIONS,
+    BUDGET_SPENT,
+    BUDGET_LIMIT,
+    BUDGET_THRESHOLDS,
+    BUDGET_REFUSED,
+    BUDGET_UNPRICED,
+    BUDGET_KEYS_DROPPED,
     TOOL_CALLS_DROPPED,
     SAMPLING_TRACES,
     SAMPLING_EARLY,

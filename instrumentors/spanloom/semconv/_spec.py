@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-Kind = Literal["counter", "histogram"]
+Kind = Literal["counter", "histogram", "gauge"]
 Level = Literal["required", "conditionally_required", "recommended", "opt_in"]
 Mode = Literal["current", "old"]
 

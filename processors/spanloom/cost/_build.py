@@ -1,13 +1,14 @@
 """Make ``prices.json`` from the installed ``genai-prices``: ``python -m spanloom.cost._build`` (``make prices``).
 
-The file, schema 1 (one model a line, so that a refresh reads well as a diff)::
+The file, schema 2 (one model a line, so that a refresh reads well as a diff)::
 
-    {"schema": 1, "about": {...}, "units": {UNIT: {"usage", "per", "dimensions"}},
+    {"schema": 2, "about": {...}, "units": {UNIT: {"usage", "per", "dimensions"}},
      "providers": [{"id", "api", "match"?, "models_match"?, "fallback"?, "models": [[ID, MATCH, PRICES, VARIANTS?]]}]}
 
     MATCH     null (name == ID) | "name" | ["start"|"end"|"has"|"re", TEXT] | ["or"|"and", MATCH, ...]; all lower case
-    PRICES    {UNIT: RATE} | "free" | [{"from": DATE}|{"utc": [START, END]}|{} + "prices": PRICES, ...] (the last that
-              holds wins, else the first); {} means that the source lists the model without a price
+    PRICES    {UNIT: RATE} | "free" | [{WHEN..., "prices": PRICES}, ...] (the last that holds wins, else the first);
+              {} means that the source has no price for the model, or for this moment
+    WHEN      "from": DATE, "until": DATE (not included), "utc": [START, END], "days": [1 (Monday) to 7]; all must hold
     RATE      "USD per `per` units" | ["base", [INPUT_TOKENS, "rate above them, for all tokens"], ...]
     VARIANTS  [{"when": {KEY: VALUE}, "from"?: DATE, "prices": {UNIT: RATE}}, ...] (per unit the first that holds wins)
 
@@ -20,19 +21,40 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import time
 from decimal import Decimal
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 if TYPE_CHECKING:
     from genai_prices import types
 
 TARGET = Path(__file__).with_name("prices.json")
-SCHEMA = 1
+SCHEMA = 2
 _CLAUSES = {"starts_with": "start", "ends_with": "end", "contains": "has", "regex": "re"}
+WORKDAYS = [1, 2, 3, 4, 5]
+
+
+class Windows(NamedTuple):
+    """What a source says in words about daily windows: since when they cost what is listed, since when they cost
+    something (where that is earlier, nobody can know how much), and since when weekends have none."""
+
+    listed: str = ""
+    began: str = ""
+    weekends_off: str = ""
+
+
+# The source's conditions have neither weekdays nor dates for windows (genai-prices#582); these are the words of its
+# ``price_comments``, which a refresh checks to be still there. Chinese public holidays, off-peak too, are not known.
+WINDOWS = {
+    "deepseek/deepseek-chat": Windows(),
+    "deepseek/deepseek-reasoner": Windows(),
+    "deepseek/deepseek-flash": Windows(listed="2026-09-10", weekends_off="2026-09-10"),
+    "deepseek/deepseek-v4-flash": Windows(listed="2026-09-10", began="2026-08-17", weekends_off="2026-08-23"),
+    "deepseek/deepseek-v4-pro": Windows(listed="2026-08-17", weekends_off="2026-08-23"),
+}
 _FREE = re.compile(r"\bfree of charge\b", re.IGNORECASE)
 
 
@@ -93,21 +115,60 @@ def said_to_be_free(model: types.ModelInfo) -> bool:
     return model.id.endswith(":free") or bool(_FREE.search(f"{model.description} {model.price_comments}"))
 
 
-def prices_of(model: types.ModelInfo) -> Any:
+def windows_of(name: str, comments: str) -> Windows:
+    """What is known about a model's windows. ``ValueError`` where somebody has to read the source's words first."""
+    known = WINDOWS.get(name)
+    said = [day for day in known or () if day]
+    if known is None or any(day not in comments for day in said) or ("issues/582" in comments) != bool(said):
+        raise ValueError(
+            f"{name}: read its price_comments and say in `WINDOWS` on which days its hours hold: {comments}"
+        )
+    return known
+
+
+def window_rows(row: dict[str, Any], known: Windows) -> Iterator[dict[str, Any]]:
+    """A window's row for each span of time in which its days or its prices differ."""
+    if known.began:
+        yield from between(row | {"prices": {}}, known.began, known.listed, known.weekends_off)
+    yield from between(row, known.listed, "", known.weekends_off)
+
+
+def between(row: dict[str, Any], start: str, end: str, weekends_off: str) -> Iterator[dict[str, Any]]:
+    """A window from ``start`` until ``end`` ("" for ever), on all days and then, from ``weekends_off``, on workdays."""
+    spans: list[tuple[str, str, dict[str, Any]]] = [(start, end, {})]
+    if weekends_off:
+        spans = [(start, weekends_off, {})] if start < weekends_off else []
+        spans.append((max(start, weekends_off), end, {"days": WORKDAYS}))
+    for first, last, days in spans:
+        yield {**({"from": first} if first else {}), **({"until": last} if last else {}), **days, **row}
+
+
+def dated_prices(name: str, model: types.ModelInfo, rows: Iterable[types.ConditionalPrice]) -> Iterator[dict[str, Any]]:
+    """Prices with their conditions; windows with their days."""
+    for one in rows:
+        row = {**condition(one.constraint), "prices": price_set(one.prices)}
+        if "utc" in row:
+            yield from window_rows(row, windows_of(name, model.price_comments or ""))
+        else:
+            yield row
+
+
+def prices_of(provider: str, model: types.ModelInfo) -> Any:
     """The model's PRICES."""
     if isinstance(model.prices, list):
-        return [{**condition(row.constraint), "prices": price_set(row.prices)} for row in model.prices]
+        return list(dated_prices(f"{provider}/{model.id}", model, model.prices))
     return price_set(model.prices) or ("free" if said_to_be_free(model) else {})
 
 
-def model_row(model: types.ModelInfo) -> list[Any]:
+def model_row(provider: str, model: types.ModelInfo) -> list[Any]:
     """``[ID, MATCH, PRICES]``, with VARIANTS where there are any."""
     match = clause(model.match)
+    name = None if match == model.id.lower() else match
     variants = [
         {"when": row.when, **condition(row.constraint), "prices": price_set(row.prices)}
         for row in model.price_variants or ()
     ]
-    return [model.id, None if match == model.id.lower() else match, prices_of(model), *([variants] if variants else [])]
+    return [model.id, name, prices_of(provider, model), *([variants] if variants else [])]
 
 
 def provider_row(provider: types.Provider) -> dict[str, Any]:
@@ -119,7 +180,7 @@ def provider_row(provider: types.Provider) -> dict[str, Any]:
         row["models_match"] = clause(provider.model_match)
     if provider.fallback_model_providers:
         row["fallback"] = list(provider.fallback_model_providers)
-    row["models"] = [model_row(model) for model in provider.models]
+    row["models"] = [model_row(provider.id, model) for model in provider.models]
     return row
 
 

@@ -1,13 +1,13 @@
-"""From the names that telemetry has (provider, model) to a row of the price table. Pure but for the caches."""
+"""From the names that telemetry has (provider, host, model) to a row of the price table. Pure but for the caches."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
 from spanloom.cost._table import items
-from spanloom.semconv import Provider
 
 if TYPE_CHECKING:
     from spanloom.cost._table import Clause, Model, ProviderRow, Table
@@ -16,40 +16,66 @@ if TYPE_CHECKING:
 MAX_NAME = 256
 
 # Values of OpenTelemetry's provider attribute, and prefixes that LiteLLM and DSPy write before model names, whose
-# provider the table has under another id. Everything else is found by the table's own clauses.
+# provider the table has under another id (written out: the names' own module takes longer to load than the table).
+# Everything else is found by the table's own clauses.
 PROVIDERS = {
-    Provider.AZURE_OPENAI: "azure",
-    Provider.AZURE_INFERENCE: "azure",
-    Provider.AWS_BEDROCK: "aws",
-    Provider.GEMINI: "google",
-    Provider.VERTEX_AI: "google",
-    Provider.MISTRAL: "mistral",
-    Provider.MOONSHOT: "moonshotai",
-    Provider.X_AI: "x-ai",
+    "azure.ai.openai": "azure",
+    "azure.ai.inference": "azure",
+    "aws.bedrock": "aws",
+    "gcp.gemini": "google",
+    "gcp.gen_ai": "google",
+    "gcp.vertex_ai": "google",
+    "mistral_ai": "mistral",
+    "moonshot_ai": "moonshotai",
+    "x_ai": "x-ai",
+    "az.ai.inference": "azure",
+    "az.ai.openai": "azure",
     "azure_ai": "azure",
+    "azure_openai": "azure",
+    "azure_text": "azure",
     "bedrock": "aws",
     "bedrock_converse": "aws",
+    "amazon-bedrock": "aws",
+    "amazon_bedrock": "aws",
+    "aws_bedrock": "aws",
+    "cohere_chat": "cohere",
     "fireworks_ai": "fireworks",
-    "gcp.gen_ai": "google",
     "gemini": "google",
+    "google_genai": "google",
+    "google_vertexai": "google",
+    "mistralai": "mistral",
     "moonshot": "moonshotai",
+    "text-completion-openai": "openai",
     "together_ai": "together",
+    "togetherai": "together",
     "vertex_ai": "google",
+    "vertex_ai_beta": "google",
+    "voyage": "voyageai",
     "xai": "x-ai",
 }
 # "litellm" is a way to a provider, not one: the model's prefix says whose model it is.
 _ROUTERS = frozenset({"litellm", "litellm_proxy"})
 _COMPACT_DATE = re.compile(r"-(20\d\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?=-|:|$)")
-_PATHS = re.compile(r"^(?:models|publishers/[^/]+/models)/")
-_ARN = re.compile(r"^arn:aws[^:]*:bedrock:[^:]*:[^:]*:(?:foundation-model|inference-profile)/(.+)$")
+_PATHS = re.compile(r"^(?:(?:projects/[^/]+/)?(?:locations/[^/]+/)?publishers/[^/]+/models|models)/")
+# Of the public partition alone: China and GovCloud have prices of their own.
+_ARN = re.compile(r"^arn:aws:bedrock:[^:]*:[^:]*:(?:foundation-model|inference-profile)/(.+)$")
+# Azure's deployments in one region of the world, as LiteLLM names them. Data zones cost a tenth more than the global
+# deployment, whose price is the table's (Azure's price list for OpenAI models).
+_AZURE_ZONE = re.compile(r"^(?:(?P<zone>eu|us)|global(?:-standard)?)/(?P<model>.+)$")
+_ZONE_FACTOR = Decimal("1.1")
 
 
 class Match(NamedTuple):
-    """The provider that is asked and the model found; ``own`` is False for a model borrowed from another provider."""
+    """The provider that is asked and the model found; ``own`` is False for a model borrowed from another provider.
+
+    ``factor``: what its prices are multiplied with, for ``reason``.
+    """
 
     provider: str
     model: Model
     own: bool
+    factor: Decimal | None = None
+    reason: str = ""
 
 
 class Matcher:
@@ -58,16 +84,36 @@ class Matcher:
     def __init__(self, table: Table) -> None:
         self._providers = {row.id: Index(row) for row in table.providers}
 
-    def find(self, provider: str | None, model: str | None) -> Match | None:
-        """The row for a model as telemetry names it; None where the table cannot know it."""
+    def find(self, provider: str | None, model: str | None, host: str = "") -> Match | None:
+        """The row for a model as telemetry names it; None where the table cannot know it.
+
+        ``host``: where the model was called, as ``bare_host`` gives it. One that is known says who bills the call.
+        """
         name = (model or "").strip().lower()
         if not name or len(name) > MAX_NAME:
             return None
-        who = (provider or "").strip().lower()
-        if who and who not in _ROUTERS:
-            index = self.provider(who)
-            return index and self._first(index, self._spellings(index, name))
-        return self._without_provider(name)
+        index = self.asked(provider, host)
+        if index is not None:
+            return self._first(index, self.spellings(index, name))
+        who = plain_provider(provider)
+        return None if who or host else self._without_provider(name)
+
+    def head(self, model: str) -> Index | None:
+        """The provider that a name begins with: ``azure/gpt-4o``."""
+        head, slash, _ = model.partition("/")
+        return self._named(head) if slash else None
+
+    def asked(self, provider: str | None, host: str) -> Index | None:
+        """Who bills the call: the host's provider where that is known, else the one that is named."""
+        who = plain_provider(provider)
+        named = self.provider(who) if who else None
+        return self.at_host(host, named) if host else named
+
+    def at_host(self, host: str, named: Index | None) -> Index | None:
+        """The provider of a host; the named one where it may be there, or nobody is known to be."""
+        if named is not None and named.is_at(host):
+            return named
+        return next((index for index in self._providers.values() if index.is_at(host)), named)
 
     def provider(self, name: str) -> Index | None:
         """The provider of this name: our table of names, its id, then the clauses."""
@@ -81,33 +127,44 @@ class Matcher:
 
     def _without_provider(self, name: str) -> Match | None:
         """``provider/model`` (LiteLLM, DSPy) where the head is a provider, else whose models are called like this."""
-        head, slash, rest = name.partition("/")
-        index = self._named(head) if slash else None
-        if index is not None and (found := self._first(index, self._spellings(index, rest))):
+        index = self.head(name)
+        if index is not None and (found := self._first(index, self.spellings(index, name.partition("/")[2]))):
             return found
-        plain = _PATHS.sub("", name)
-        index = next((one for one in self._providers.values() if one.has_models_like(plain)), None)
-        return index and self._first(index, (plain,))
+        index = self.owner(name)
+        return index and self._first(index, (_PATHS.sub("", name),))
 
-    def _spellings(self, index: Index, name: str) -> Iterator[str]:
+    def owner(self, name: str) -> Index | None:
+        """Whose models have names like this."""
+        plain = _PATHS.sub("", name)
+        return next((one for one in self._providers.values() if one.has_models_like(plain)), None)
+
+    def spellings(self, index: Index, name: str) -> Iterator[str]:
         """The name itself, then without the wrappings that clouds and routers put around it."""
+        if name.startswith("arn:"):
+            # Its other parts may look like a model's name and say nothing of it.
+            inner = _ARN.match(name)
+            yield from inner.groups() if inner else ()
+            return
         yield name
         plain = _PATHS.sub("", name)
-        if (arn := _ARN.match(plain)) is not None:
-            plain = arn.group(1)
-        head, slash, rest = plain.partition("/")
-        if slash and self._named(head) is index:
-            plain = rest
+        if self.head(plain) is index:
+            plain = _PATHS.sub("", plain.partition("/")[2])
         if plain != name:
             yield plain
 
-    def _first(self, index: Index, names: Iterator[str] | tuple[str, ...]) -> Match | None:
+    def _first(self, index: Index, names: Iterable[str]) -> Match | None:
         for name in names:
-            dated = _COMPACT_DATE.sub(r"-\1-\2-\3", name)
-            found = self._lookup(index, name) or (self._lookup(index, dated) if dated != name else None)
+            zone = _AZURE_ZONE.match(name) if index.row.id == "azure" else None
+            found = self._dated(index, zone["model"] if zone else name)
             if found is not None:
-                return found
+                in_zone = zone and zone["zone"]
+                return found._replace(factor=_ZONE_FACTOR, reason=f"zone={in_zone}") if in_zone else found
         return None
+
+    def _dated(self, index: Index, name: str) -> Match | None:
+        """By the name, then with its date written out."""
+        dated = _COMPACT_DATE.sub(r"-\1-\2-\3", name)
+        return self._lookup(index, name) or (self._lookup(index, dated) if dated != name else None)
 
     def _lookup(self, index: Index, name: str) -> Match | None:
         """The provider's own model, else one of a provider whose models it resells."""
@@ -127,6 +184,10 @@ class Index:
         self._names: dict[str, int] | None = None
         self._patterns: list[tuple[int, Callable[[str], bool]]] = []
 
+    def is_at(self, host: str) -> bool:
+        """Patterns are written for whole URLs; of those that need a path, a host alone tells nothing."""
+        return bool(self.row.api) and re.match(self.row.api, f"https://{host}") is not None
+
     def is_called(self, name: str) -> bool:
         return self.row.match is not None and predicate(self.row.match)(name)
 
@@ -144,6 +205,10 @@ class Index:
                 break
         return self.row.model(best) if best < len(self.row.rows) else None
 
+    def names(self) -> list[str]:
+        """The ids of all models."""
+        return [row[0] for row in self.row.rows]
+
     def _build(self) -> dict[str, int]:
         names: dict[str, int] = {}
         patterns: list[tuple[int, Callable[[str], bool]]] = []
@@ -155,6 +220,12 @@ class Index:
                     patterns.append((place, predicate(part)))
         self._patterns = patterns
         return names
+
+
+def plain_provider(provider: str | None) -> str:
+    """A provider's name in lower case; empty for routers, which are none."""
+    name = (provider or "").strip().lower()
+    return "" if name in _ROUTERS else name
 
 
 def alternatives(clause: Clause) -> Iterator[Clause]:

@@ -3,69 +3,77 @@
 Counts overlap as the conventions say: input tokens contain the cached ones, output tokens contain reasoning. The price
 of a part replaces the price of the whole it lies in, so each count gets *its price less the price of what contains it*
 (inclusion and exclusion where it lies in two wholes), and an amount is one sum of products. All of it in integers of
-10⁻²⁴ USD: exact for every price in the table.
+10⁻²⁴ USD: exact for every price in the table (of a second's price, the 24th digit is rounded).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from operator import mul
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
-from spanloom.cost._table import Model, PriceSet, items
+from spanloom.cost._table import Model, PriceSet, Table, items
+from spanloom.cost._usage import (
+    COUNTED,
+    MEASURES,
+    REQUESTS,
+    TICKS,
+    TOOLS,
+    USUAL,
+    Counts,
+    uncovered_tokens,
+    with_least_seconds,
+)
+from spanloom.cost._when import ALWAYS, When, when_of
+
+Status = Literal["priced", "free", "unknown_model", "unknown_usage", "unknown_price", "unknown_deployment"]
 
 # Amounts are integers of this fraction of a dollar.
 SCALE = 10**24
-_PER_MILLION = Decimal(SCALE // 10**6)
-_PER_THOUSAND = Decimal(SCALE // 10**3)
 
-# What a call can report, in the order of ``Counts`` and of a band's coefficients. Nearly all calls have the first five
-# only, and give only those.
-COUNTED = (
-    "input",
-    "output",
-    "cache_read",
-    "cache_write",
-    "output_reasoning",
-    "cache_write_1h",
-    "input_audio",
-    "cache_audio_read",
-    "output_audio",
-)
-USUAL = 5
-Counts = tuple[int, ...]
 Band = tuple[int, ...]
+# Groq bills at least so many seconds of a transcription (its price list; genai-prices has it in code as well).
+_LEAST_SECONDS = {"groq/whisper-large-v3": 10, "groq/whisper-large-v3-turbo": 10}
+# What a call's price depends on besides its counts: for each circumstance the (key, value) pairs that the source may
+# have for it, of which any one is enough.
+Circumstances = tuple[frozenset[tuple[str, str]], ...]
 
-# How a dated schedule says "since ever".
-ALWAYS = 0
 
+class Rate(NamedTuple):
+    """What a call costs at one moment. ``bands`` are (above this many input tokens, coefficients), the lowest first.
 
-@dataclass(frozen=True)
-class Rate:
-    """What a call costs at one moment. ``bands`` are (above this many input tokens, coefficients), the lowest first."""
+    ``source``: what it was taken from.
+    """
 
     rule: str
     bands: tuple[tuple[int, Band], ...]
     per_call: int = 0
     free: bool = False
+    units: frozenset[str] = frozenset()
+    source: str = ""
     prices_input: bool = True
     prices_output: bool = True
     # The output may be sound or pictures at another price than text, or time is billed as well: plain token counts do
     # not tell what such a call costs.
     beyond_text: bool = False
+    least_seconds: int = 0
+    # Of a rate with prices for input and output and without steps: the coefficients of the usual counts.
+    plain: tuple[int, int, int, int, int] | None = None
 
     def amount(self, counts: Counts) -> int:
         """10⁻²⁴ USD for these counts."""
-        bands = self.bands
-        band = bands[0][1] if len(bands) == 1 else self._band(counts[0])
-        total = self.per_call + band[0] * counts[0] + band[1] * counts[1]
-        total += band[2] * counts[2] + band[3] * counts[3] + band[4] * counts[4]
-        if len(counts) > USUAL:
-            total += sum(map(mul, band[USUAL:], counts[USUAL:]))
-        return total
+        if self.plain is None or len(counts) > USUAL:
+            return self._amount(counts)
+        usd_in, usd_out, usd_cached, usd_written, usd_thought = self.plain
+        tokens_in, tokens_out, cached, written, thought = counts
+        total = self.per_call + usd_in * tokens_in + usd_out * tokens_out
+        return total + usd_cached * cached + usd_written * written + usd_thought * thought
+
+    def _amount(self, counts: Counts) -> int:
+        if self.least_seconds and len(counts) > USUAL:
+            counts = with_least_seconds(counts, self.least_seconds)
+        return self.per_call + sum(map(mul, self._band(counts[0]), counts))
 
     def _band(self, input_tokens: int) -> Band:
         """A step's prices hold for all tokens of a call with more input tokens than its edge."""
@@ -75,89 +83,166 @@ class Rate:
                 found = band
         return found
 
+    def lacks(self, counts: Counts) -> Status | None:
+        """Why these counts have no amount: the rate has no price for what they say, or they do not say enough."""
+        tools = zip(COUNTED[TOOLS:], counts[TOOLS:], strict=False)
+        if any(count and unit not in self.units for unit, count in tools):
+            return "unknown_price"
+        if self._prices_tokens():
+            text_in, text_out = uncovered_tokens(counts)
+            without = (text_in and not self.prices_input) or (text_out and not self.prices_output)
+            return "unknown_price" if without else None
+        # Billed by the second, page or character; of a call without any of them nobody knows what it was.
+        measures = zip(COUNTED[MEASURES:TOOLS], counts[MEASURES:TOOLS], strict=False)
+        given = any(count for unit, count in measures if unit in self.units)
+        return None if given or self.units.isdisjoint(COUNTED[MEASURES:TOOLS]) else "unknown_usage"
 
-@dataclass(frozen=True)
-class Schedule:
-    """Rates by the day on which they start (proleptic ordinals, UTC); a rate of None means that nobody can know."""
+    def _prices_tokens(self) -> bool:
+        return not self.units.isdisjoint(COUNTED[:MEASURES])
+
+    def times(self, factor: Decimal, rule: str, source: str) -> Rate:
+        """The same at this fraction of its prices."""
+        bands = tuple((edge, tuple(int(one * factor) for one in band)) for edge, band in self.bands)
+        fee = int(self.per_call * factor)
+        return self._replace(rule=rule, bands=bands, per_call=fee, source=source, plain=plain_of(bands, self.plain))
+
+
+class Phase(NamedTuple):
+    """A rate and when it holds: all of ``when``. A rate of None means that nobody can know it then."""
+
+    when: tuple[When, ...]
+    rate: Rate | None
+
+    def holds(self, moment_s: int) -> bool:
+        return all(one.holds(moment_s) for one in self.when)
+
+
+class Schedule(NamedTuple):
+    """The rates of a model; the first phase that holds wins.
+
+    ``always``: the one rate of a model whose price never changes. ``otherwise``: the status where no rate is known.
+    ``latest``: the minute that was asked for last, and its rate; all phases begin and end with a minute.
+    """
 
     rule: str
-    starts: tuple[int, ...]
-    rates: tuple[Rate | None, ...]
+    phases: tuple[Phase, ...]
+    otherwise: Status
+    always: Rate | None
+    latest: list[tuple[int, Rate | None]]
 
-    def on(self, day: int) -> Rate | None:
-        """The rate of a day (proleptic ordinal, UTC)."""
-        found = self.rates[0]
-        for start, rate in zip(self.starts, self.rates, strict=True):
-            if day >= start:
-                found = rate
+    def at(self, moment_s: int) -> Rate | None:
+        """The rate at a moment (Unix seconds)."""
+        minute = moment_s // 60
+        known_minute, known = self.latest[0]
+        if known_minute == minute:
+            return known
+        found = next((phase.rate for phase in self.phases if phase.holds(moment_s)), None)
+        self.latest[0] = (minute, found)
         return found
 
 
+def schedule(rule: str, phases: Sequence[Phase], otherwise: Status = "unknown_price") -> Schedule:
+    """A schedule of these phases; what comes after a phase that always holds is left out."""
+    found: list[Phase] = []
+    for phase in phases:
+        found.append(phase)
+        if not phase.when:
+            break
+    always = found[0].rate if found and not found[0].when else None
+    return Schedule(rule, tuple(found), otherwise, always, [(-1, None)])
+
+
 class Context:
-    """What the prices of one table need to be read: how its units lie in each other."""
+    """What the prices of one table need to be read: how its units lie in each other, and what one price is for."""
 
-    def __init__(self, dimensions: Mapping[str, Mapping[str, str]]) -> None:
-        self._dimensions = {unit: frozenset(rows.items()) for unit, rows in dimensions.items()}
+    def __init__(self, table: Table) -> None:
+        self.dimensions = {unit: frozenset(rows.items()) for unit, rows in table.dimensions.items()}
+        self._per = table.per
+        self._source = table.source
 
-    def schedule(self, rule: str, model: Model, when: Mapping[str, str], *, own: bool) -> Schedule:
-        """All rates of a model, for a call in these circumstances (service tier). Borrowed models have none of them."""
-        rule = " ".join((rule, *(f"{key}={value}" for key, value in sorted(when.items()))))
-        if when and not own:
-            return Schedule(rule, (ALWAYS,), (None,))
-        dated = (*items(model.prices), *model.variants) if when else items(model.prices)
-        starts = tuple(sorted({ALWAYS, *change_days(dated)}))
-        return Schedule(rule, starts, tuple(self._rate_on(day, rule, model, when) for day in starts))
+    def schedule(self, rule: str, model: Model, circumstances: Circumstances, *, own: bool) -> Schedule:
+        """All rates of a model in these circumstances. A borrowed model has standard prices only, and none that follow
+        the hours of who it is borrowed from."""
+        if not own and any("utc" in row for row in items(model.prices)):
+            return schedule(rule, ())
+        if not circumstances:
+            return schedule(rule, [self._phase(rule, when, prices) for when, prices in standard(model)])
+        rule = " ".join((rule, *sorted("=".join(min(pairs)) for pairs in circumstances)))
+        if not own:
+            return schedule(rule, ())
+        wanted = frozenset[tuple[str, str]]().union(*circumstances)
+        rows = [row for row in model.variants if row["when"].items() <= wanted]
+        starts = sorted({ALWAYS.start_s, *(when_of(row).start_s for row in rows)}, reverse=True)
+        phases: list[Phase] = []
+        for start in starts:
+            for when, prices in standard(model):
+                # Both begin at some day; the later one counts for both.
+                both = when._replace(start_s=max(when.start_s, start))
+                phases.append(self._phase(rule, both, with_variants(prices, rows, circumstances, start)))
+        return schedule(rule, phases)
 
-    def _rate_on(self, day: int, rule: str, model: Model, when: Mapping[str, str]) -> Rate | None:
-        standard = standard_prices(model, day)
-        if standard is None:
-            return None
-        since, prices = standard
-        if when and (prices := with_variants(prices, model, when, day)) is None:
-            return None
-        return self.rate(f"{rule} {since}".rstrip(), prices)
+    def _phase(self, rule: str, when: When, prices: PriceSet | str | None) -> Phase:
+        rate = None if prices is None else self.rate(f"{rule} {when.words()}".rstrip(), prices)
+        return Phase(() if when == ALWAYS else (when,), rate)
 
     def rate(self, rule: str, prices: PriceSet | str) -> Rate | None:
-        """One set of prices as a rate; None where it has no price for tokens."""
+        """One set of prices as a rate; None where it has none for what a call is counted by."""
         if isinstance(prices, str):
-            return Rate(rule, ((ALWAYS, (0,) * len(COUNTED)),), free=True)
-        if not prices.keys() & {"input", "output"}:
+            return Rate(rule, ((0, (0,) * len(COUNTED)),), free=True, source=self._source)
+        if prices.keys().isdisjoint(COUNTED[:TOOLS]) and REQUESTS not in prices:
             return None
         edges = sorted({0, *(edge for price in prices.values() for edge, _ in steps(price))})
+        bands = tuple((edge, self._band(prices, edge)) for edge in edges)
         return Rate(
             rule,
-            tuple((edge, self._band(prices, edge)) for edge in edges),
-            per_call=int(Decimal(at_edge(prices.get("requests_kcount", "0"), 0)) * _PER_THOUSAND),
+            bands,
+            per_call=self.coefficient(REQUESTS, prices[REQUESTS], 0) if REQUESTS in prices else 0,
+            units=frozenset(prices),
+            source=self._source,
             prices_input="input" in prices,
             prices_output="output" in prices,
             beyond_text=any(self._is_beyond_text(unit) for unit in prices),
+            least_seconds=_LEAST_SECONDS.get(rule, 0),
+            plain=plain_of(bands, len(bands) == 1 and "input" in prices and "output" in prices),
         )
 
     def _is_beyond_text(self, unit: str) -> bool:
-        dimensions = dict(self._dimensions[unit])
+        dimensions = dict(self.dimensions[unit])
         return dimensions["family"] == "durations" or (
             dimensions.get("direction") == "output" and "modality" in dimensions
         )
 
+    def coefficient(self, unit: str, price: Any, edge: int) -> int:
+        """10⁻²⁴ USD for one of this unit (of seconds: for one millionth) above ``edge`` input tokens."""
+        ticks = TICKS if unit.endswith("_hours") else 1
+        return int(Decimal(at_edge(price, edge)) * SCALE / self._per[unit] / ticks)
+
     def _band(self, prices: PriceSet, edge: int) -> Band:
         """Coefficients of ``COUNTED``: 0 where a part has no price of its own, since the whole's price covers it."""
-        units = [unit for unit in prices if ("family", "tokens") in self._dimensions[unit]]
-        coefficients = dict.fromkeys(COUNTED, 0)
+        units = [unit for unit in prices if unit != REQUESTS]
+        coefficients: dict[str, int] = dict.fromkeys(COUNTED, 0)
         for unit in units:
-            price = int(Decimal(at_edge(prices[unit], edge)) * _PER_MILLION)
+            price = self.coefficient(unit, prices[unit], edge)
             for part, sign in self._share(unit, units).items():
-                if part in coefficients:
-                    coefficients[part] += sign * price
+                coefficients[part] += sign * price
         return tuple(coefficients.values())
 
     def _share(self, unit: str, units: Sequence[str]) -> dict[str, int]:
         """What is billed at this unit's own price, as a sum of counts: the unit less all that lies in it."""
         share = {unit: 1}
         for inner in units:
-            if self._dimensions[inner] > self._dimensions[unit]:
+            if self.dimensions[inner] > self.dimensions[unit]:
                 for part, sign in self._share(inner, units).items():
                     share[part] = share.get(part, 0) - sign
         return share
+
+
+def plain_of(bands: tuple[tuple[int, Band], ...], is_plain: object) -> tuple[int, int, int, int, int] | None:
+    """The coefficients of the usual counts, for a rate that needs no more."""
+    if not is_plain:
+        return None
+    usd_in, usd_out, usd_cached, usd_written, usd_thought = bands[0][1][:USUAL]
+    return usd_in, usd_out, usd_cached, usd_written, usd_thought
 
 
 def steps(price: Any) -> Iterator[tuple[int, str]]:
@@ -174,36 +259,25 @@ def at_edge(price: Any, edge: int) -> str:
     return found
 
 
-def change_days(rows: Iterable[Mapping[str, Any]]) -> Iterator[int]:
-    """The days on which dated prices begin."""
-    for row in rows:
-        if "from" in row:
-            yield date.fromisoformat(row["from"]).toordinal()
-
-
-def has_begun(row: Mapping[str, Any], day: int) -> bool:
-    return "from" not in row or date.fromisoformat(row["from"]).toordinal() <= day
-
-
-def standard_prices(model: Model, day: int) -> tuple[str, PriceSet | str] | None:
-    """(since, prices) of a day: the last row that holds, else the first.
-
-    None where prices depend on the time of day: the data has no weekdays, and those who charge so have cheap
-    weekends (docs: genai-prices#582), so that any amount would be wrong on some days.
-    """
+def standard(model: Model) -> Iterator[tuple[When, PriceSet | str]]:
+    """Standard prices and when they hold, so that the first that holds wins: the table's rows from the last one up."""
     rows: list[dict[str, Any]] = items(model.prices)
     if not rows:
-        return "", model.prices
-    if any("utc" in row for row in rows):
-        return None
-    row = next((row for row in reversed(rows) if has_begun(row, day)), rows[0])
-    return (f"from {row['from']}" if "from" in row else ""), row["prices"]
+        yield ALWAYS, model.prices
+        return
+    for row in reversed(rows):
+        yield when_of(row), row["prices"]
+    if when_of(rows[0]) != ALWAYS:
+        yield ALWAYS, rows[0]["prices"]
 
 
-def with_variants(prices: PriceSet | str, model: Model, when: Mapping[str, str], day: int) -> PriceSet | None:
-    """Prices in these circumstances: for each unit the first variant that holds. None where the table has none."""
-    found = [row for row in model.variants if row["when"].items() <= when.items() and has_begun(row, day)]
-    if not found or isinstance(prices, str):
+def with_variants(
+    prices: PriceSet | str, rows: Sequence[Mapping[str, Any]], circumstances: Circumstances, start_s: int
+) -> PriceSet | None:
+    """Prices in these circumstances: for each unit the first variant that holds. None where one has no variant."""
+    found = [row for row in rows if when_of(row).start_s <= start_s]
+    listed = frozenset(pair for row in found for pair in row["when"].items())
+    if isinstance(prices, str) or not all(pairs & listed for pairs in circumstances):
         return None
     merged = dict(prices)
     for row in reversed(found):

@@ -1,12 +1,168 @@
-"""The cost of a span that another recorder made, from what stands on it by the conventions' names. Pure."""
+"""The cost of spans that other recorders made, from what stands on them by the names of each of them.
+
+``gen_ai.*`` of the conventions, new and old; OpenLLMetry, OpenInference, Logfire, OpenLIT (``semconv.ForeignCall``).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any, Final
 
-from spanloom.cost._finisher import CURRENCY, OPERATIONS, SOURCE, judged
-from spanloom.semconv import GenAI, OlderGenAI, OpenAI, Spanloom
+from spanloom.cost import _budgets
+from spanloom.cost._calls import OPERATIONS
+from spanloom.cost._judged import Verdict, Writer, judged
+from spanloom.cost._meters import Meters
+from spanloom.semconv import Error, ForeignCall, GenAI, OlderGenAI, OpenAI, Operation, Server, Spanloom
+
+if TYPE_CHECKING:
+    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.sdk.trace import ReadableSpan
+
+# Spans that are remembered to have a priced call below them; they end soon after it.
+MAX_REMEMBERED: Final = 16_384
+# No convention has a total.
+_TOTALS: Final = (ForeignCall.TOTAL_TOKENS[0], ForeignCall.TOTAL_TOKENS[1:])
+_Get = Callable[[str], Any]
+_TYPES: Final = {"chat": Operation.CHAT, "completion": Operation.TEXT_COMPLETION, "embedding": Operation.EMBEDDINGS}
+_KINDS: Final = {"LLM": Operation.CHAT, "EMBEDDING": Operation.EMBEDDINGS}
+# In the metrics, as far as they stand on the span.
+_IN_METRICS: Final = (Server.ADDRESS, Server.PORT, Error.TYPE)
+
+
+def operation_of(attributes: Mapping[str, Any]) -> str | None:
+    """The operation of a span that is billed by its own usage. ``None`` for any other: agents, tools, HTTP requests."""
+    if (told := attributes.get(GenAI.OPERATION_NAME)) is not None:
+        return told if told in OPERATIONS else None
+    if (kind := attributes.get(ForeignCall.SPAN_KIND)) is not None:
+        return _KINDS.get(kind)
+    request_type = attributes.get(ForeignCall.REQUEST_TYPE)
+    return None if request_type is None else _TYPES.get(request_type)
+
+
+class SpanCall:
+    """What a span says of a call, whoever wrote it."""
+
+    __slots__ = ("operation", "provider", "request_model", "response_model", "server_address", "tier", "usage")
+
+    def __init__(self, operation: str, get: _Get) -> None:
+        self.operation = operation
+        self.provider = _text(get, (GenAI.PROVIDER_NAME, OlderGenAI.SYSTEM, *ForeignCall.PROVIDER))
+        self.request_model = _text(get, (GenAI.REQUEST_MODEL, *ForeignCall.REQUEST_MODEL))
+        self.response_model = _text(get, (GenAI.RESPONSE_MODEL, *ForeignCall.RESPONSE_MODEL))
+        self.tier = _text(get, (OpenAI.RESPONSE_SERVICE_TIER,))
+        self.server_address = _text(get, (Server.ADDRESS,))
+        self.usage = SpanUsage(get)
+
+    @property
+    def model(self) -> str | None:
+        """What answered, else what was asked for."""
+        return self.response_model or self.request_model
+
+    def verdict(self) -> Verdict:
+        """What it costs."""
+        return judged(self.provider, self.model, self.request_model, self.tier, self.usage, self.server_address)
+
+    def metric_attributes(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
+        """What every metric of a call has."""
+        rows = {
+            GenAI.OPERATION_NAME: self.operation,
+            GenAI.PROVIDER_NAME: self.provider,
+            GenAI.REQUEST_MODEL: self.request_model,
+            GenAI.RESPONSE_MODEL: self.response_model,
+            **{name: attributes.get(name) for name in _IN_METRICS},
+        }
+        return {name: value for name, value in rows.items() if value is not None}
+
+
+class SpanUsage:
+    """A span's token counts, as ``spanloom.genai.hooks.UsageView`` has them: input includes what was cached."""
+
+    __slots__ = (
+        "audio_input_tokens",
+        "audio_output_tokens",
+        "cache_read_input_tokens",
+        "cache_write_input_tokens",
+        "image_input_tokens",
+        "image_output_tokens",
+        "input_tokens",
+        "output_tokens",
+        "reasoning_output_tokens",
+    )
+
+    def __init__(self, get: _Get) -> None:
+        read = partial(_count, get)
+        self.input_tokens: int | None = read(GenAI.USAGE_INPUT_TOKENS, ForeignCall.INPUT_TOKENS)
+        self.output_tokens: int | None = read(GenAI.USAGE_OUTPUT_TOKENS, ForeignCall.OUTPUT_TOKENS)
+        self.cache_read_input_tokens: int | None = read(
+            GenAI.USAGE_CACHE_READ_INPUT_TOKENS, ForeignCall.CACHE_READ_TOKENS
+        )
+        self.cache_write_input_tokens: int | None = read(
+            GenAI.USAGE_CACHE_WRITE_INPUT_TOKENS, ForeignCall.CACHE_WRITE_TOKENS
+        )
+        self.reasoning_output_tokens: int | None = read(
+            GenAI.USAGE_REASONING_OUTPUT_TOKENS, ForeignCall.REASONING_TOKENS
+        )
+        self.audio_input_tokens: int | None = read(GenAI.USAGE_AUDIO_INPUT_TOKENS, ())
+        self.audio_output_tokens: int | None = read(GenAI.USAGE_AUDIO_OUTPUT_TOKENS, ())
+        self.image_input_tokens: int | None = read(GenAI.USAGE_IMAGE_INPUT_TOKENS, ())
+        self.image_output_tokens: int | None = read(GenAI.USAGE_IMAGE_OUTPUT_TOKENS, ())
+        if self.cache_read_input_tokens or self.cache_write_input_tokens:
+            self._include(get)
+
+    def _include(self, get: _Get) -> None:
+        """Some write Anthropic's counts as they come, where the input excludes what was cached.
+
+        Of these either the total tells, or there is more cached than there is input.
+        """
+        told: list[Any] = [
+            self.input_tokens,
+            self.output_tokens or 0,
+            self.cache_read_input_tokens or 0,
+            self.cache_write_input_tokens or 0,
+        ]
+        # What is no count is refused later.
+        if not _are_counts(told):
+            return
+        given, made, read, written = told
+        cached, total = read + written, _count(get, *_TOTALS)
+        if cached > given or total == given + cached + made:
+            self.input_tokens = given + cached
+
+
+def _text(get: _Get, names: Iterable[str]) -> str | None:
+    for name in names:
+        value = get(name)
+        if isinstance(value, str) and value:
+            return value
+    return None
+
+
+def _count(get: _Get, current: str, others: Iterable[str]) -> Any:
+    """The first that is there. Floats are counts of some (JavaScript's numbers)."""
+    for name in (current, *others):
+        value = get(name)
+        if value is not None:
+            return int(value) if type(value) is float and value.is_integer() else value
+    return None
+
+
+def _are_counts(values: Iterable[Any]) -> bool:
+    return all(isinstance(one, int) for one in values)
+
+
+def call_on(attributes: Mapping[str, Any]) -> SpanCall | None:
+    """The call that a span tells of; ``None`` where there is none, or it has a cost already."""
+    operation = operation_of(attributes)
+    if operation is None or Spanloom.COST_STATUS in attributes or Spanloom.COST_AMOUNT in attributes:
+        return None
+    return SpanCall(operation, attributes.get)
+
+
+@lru_cache(maxsize=1)
+def _writer() -> Writer:
+    return Writer()
 
 
 def cost_attributes(attributes: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -14,48 +170,62 @@ def cost_attributes(attributes: Mapping[str, Any]) -> dict[str, Any] | None:
 
     ``None`` for what is no inference (agents and workflows carry the usage of those below them) or has a cost already.
     """
-    get = attributes.get
-    if get(GenAI.OPERATION_NAME) not in OPERATIONS or Spanloom.COST_STATUS in attributes:
-        return None
-    # The provider's own amount, or somebody else's.
-    if Spanloom.COST_AMOUNT in attributes:
-        return None
-    request_model = _text(get(GenAI.REQUEST_MODEL))
-    status, usd = judged(
-        _text(get(GenAI.PROVIDER_NAME)) or _text(get(OlderGenAI.SYSTEM)),
-        _text(get(GenAI.RESPONSE_MODEL)) or request_model,
-        request_model,
-        _text(get(OpenAI.RESPONSE_SERVICE_TIER)),
-        SpanUsage(get),
-    )
-    if usd is None:
-        return {Spanloom.COST_STATUS: status}
-    return {
-        Spanloom.COST_STATUS: status,
-        Spanloom.COST_AMOUNT: usd,
-        Spanloom.COST_CURRENCY: CURRENCY,
-        Spanloom.COST_SOURCE: SOURCE,
-    }
+    call = call_on(attributes)
+    return None if call is None else _writer().rows(call.verdict())
 
 
-class SpanUsage:
-    """A span's token counts, as ``spanloom.genai.hooks.UsageView`` has them."""
+class SpanCosts:
+    """Prices the ended spans of other recorders for the pipeline: once each, in attributes and in the metrics.
 
-    __slots__ = (
-        "cache_read_input_tokens",
-        "cache_write_input_tokens",
-        "input_tokens",
-        "output_tokens",
-        "reasoning_output_tokens",
-    )
+    A span inside an inference that is recorded already is not priced, nor one with a priced call below it: two packages
+    that see the same call (a framework's and a client's) are billed for one.
+    """
 
-    def __init__(self, get: Callable[[str], Any]) -> None:
-        self.input_tokens: int | None = get(GenAI.USAGE_INPUT_TOKENS)
-        self.output_tokens: int | None = get(GenAI.USAGE_OUTPUT_TOKENS)
-        self.cache_read_input_tokens: int | None = get(GenAI.USAGE_CACHE_READ_INPUT_TOKENS)
-        self.cache_write_input_tokens: int | None = get(GenAI.USAGE_CACHE_WRITE_INPUT_TOKENS)
-        self.reasoning_output_tokens: int | None = get(GenAI.USAGE_REASONING_OUTPUT_TOKENS)
+    def __init__(self, meter_provider: MeterProvider | None = None) -> None:
+        """``meter_provider``: where the metrics go; default is the global one."""
+        self._meters = Meters(meter_provider)
+        self._writer = Writer()
+        # Ids of spans that are not to be priced.
+        self._covered: OrderedDict[int, None] = OrderedDict()
 
+    def started(self, span: ReadableSpan, is_inside: bool) -> None:
+        """A span has started; ``is_inside``: below an inference that somebody records."""
+        if is_inside and span.context is not None:
+            self._cover(span.context.span_id)
 
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
+    def attributes(self, span: ReadableSpan, attributes: Mapping[str, Any]) -> dict[str, Any] | None:
+        """What to add to an ended span. May be asked again."""
+        call = call_on(attributes)
+        if call is None or self._is_covered(span):
+            return None
+        return self._writer.rows(call.verdict())
+
+    def ended(self, span: ReadableSpan) -> None:
+        """A span has ended, and may be kept or not: metrics and budgets. To be called once for each."""
+        attributes: Mapping[str, Any] = span.attributes or {}
+        operation = operation_of(attributes)
+        covered = self._is_covered(span)
+        if operation is None and not covered:
+            return
+        parent = span.parent
+        if parent is not None and not parent.is_remote:
+            self._cover(parent.span_id)
+        call = None if covered else call_on(attributes)
+        if call is None:
+            return
+        verdict = call.verdict()
+        self._meters.record(verdict, call.metric_attributes(attributes), call.provider, call.model)
+        ledger = _budgets.ledger
+        if ledger is not None:
+            fields = {GenAI.PROVIDER_NAME: call.provider, GenAI.REQUEST_MODEL: call.request_model}
+            ledger.count({**attributes, **fields}, verdict.usd)
+
+    def _is_covered(self, span: ReadableSpan) -> bool:
+        context = span.context
+        return context is not None and context.span_id in self._covered
+
+    def _cover(self, span_id: int) -> None:
+        covered = self._covered
+        covered[span_id] = None
+        if len(covered) > MAX_REMEMBERED:
+            covered.popitem(last=False)

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import pkgutil
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
-SCHEMA = 1
+SCHEMA = 2
+FILE = __file__.rpartition("_table.")[0] + "prices.json"
 
 # A clause, a set of prices and a rate as ``_build`` describes them.
 Clause = Any
 PriceSet = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Model:
+class Model(NamedTuple):
     """One row: how its name is recognised and what it costs (PRICES and VARIANTS of ``_build``)."""
 
     id: str
@@ -25,11 +23,11 @@ class Model:
     variants: tuple[dict[str, Any], ...] = ()
 
 
-@dataclass(frozen=True, eq=False)
-class ProviderRow:
+class ProviderRow(NamedTuple):
     """One provider with its models in the order in which they are tried."""
 
     id: str
+    api: str
     match: Clause | None
     models_match: Clause | None
     fallback: tuple[str, ...]
@@ -41,14 +39,14 @@ class ProviderRow:
         return Model(name, match or name.lower(), prices, tuple(variants[0]) if variants else ())
 
 
-@dataclass(frozen=True, eq=False)
-class Table:
-    """All providers; ``source`` names the data and its version; ``dimensions`` of each unit by its name."""
+class Table(NamedTuple):
+    """All providers; ``source`` names the data, its version and day; of each unit ``dimensions`` and what one price is
+    ``per`` (a million tokens, an hour in seconds)."""
 
     source: str
-    released: str | None
     providers: tuple[ProviderRow, ...]
     dimensions: dict[str, dict[str, str]]
+    per: dict[str, int]
 
 
 def parse(text: str | bytes) -> Table:
@@ -58,10 +56,10 @@ def parse(text: str | bytes) -> Table:
         raise ValueError(f"price table has schema {raw.get('schema')!r}, not {SCHEMA}: run `make prices`")
     about = raw["about"]
     return Table(
-        source=about["source"],
-        released=about["released"],
+        source=" of ".join(filter(None, (about["source"], about["released"]))),
         providers=tuple(provider_row(row) for row in raw["providers"]),
         dimensions={unit: row["dimensions"] for unit, row in raw["units"].items()},
+        per={unit: row["per"] for unit, row in raw["units"].items()},
     )
 
 
@@ -71,15 +69,19 @@ def items(value: Any) -> list[Any]:
 
 
 def provider_row(raw: dict[str, Any]) -> ProviderRow:
+    get = raw.get
     return ProviderRow(
-        raw["id"], raw.get("match"), raw.get("models_match"), tuple(raw.get("fallback", ())), raw["models"]
+        raw["id"], raw["api"], get("match"), get("models_match"), tuple(get("fallback", ())), raw["models"]
     )
 
 
 @lru_cache(maxsize=1)
 def table() -> Table:
     """The package's table, read once. Two threads that come first at the same time both read it, which is harmless."""
-    data = pkgutil.get_data("spanloom.cost", "prices.json")
-    if data is None:
-        raise FileNotFoundError("spanloom/cost/prices.json is missing from the installation: reinstall spanloom")
-    return parse(data)
+    try:
+        # pkgutil and pathlib take more memory than the price of a call should.
+        with open(FILE, encoding="utf-8") as file:  # noqa: PTH123
+            text = file.read()
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{FILE} is missing from the installation: reinstall spanloom") from error
+    return parse(text)

@@ -9,7 +9,7 @@ from typing import Any
 # Private by name, and the documented class for distributions to subclass; present since SDK 1.40 and before.
 from opentelemetry.sdk._configuration import _OTelSDKConfigurator  # pyright: ignore[reportPrivateUsage]
 
-from spanloom.cost import CostFinisher
+from spanloom.cost import CostFinisher, budgets_from_settings
 from spanloom.distro import _pipeline, _processes, _propagation, _resource, _signals
 from spanloom.genai import hooks
 
@@ -33,6 +33,8 @@ class SpanloomConfigurator(_OTelSDKConfigurator):
         super()._configure(**kwargs)  # pyright: ignore[reportUnknownMemberType]
         type(self).configured = True
         hooks.add_finisher(CostFinisher())
+        with hooks.guard("distro.budgets"):
+            budgets_from_settings()
         with hooks.guard("distro.local_roots"):
             _pipeline.note_local_roots()
         with hooks.guard("distro.propagation"):

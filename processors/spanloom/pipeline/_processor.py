@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.trace import Span, SpanProcessor
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 from opentelemetry.trace import TraceFlags
 
 from spanloom import semconv
-from spanloom.cost import cost_attributes
+from spanloom.cost import SpanCosts
 from spanloom.genai import hooks
 from spanloom.pipeline import _probe
 from spanloom.pipeline._counters import Counters
@@ -30,7 +30,7 @@ from spanloom.redaction import Redactor
 from spanloom.redaction import from_settings as redaction_from_settings
 from spanloom.sampling import SamplingRules, TailSampler
 from spanloom.sampling import from_settings as sampling_from_settings
-from spanloom.semconv import GenAI, Spanloom
+from spanloom.semconv import ForeignCall, GenAI, Spanloom
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 # What a span that has ended is still to be given, from what stands on it; ``None`` for nothing.
 Enricher = Callable[[Mapping[str, Any]], "Mapping[str, Any] | None"]
+# What a span has that tells of a call, by anybody's names.
+_OF_CALLS = (GenAI.OPERATION_NAME, ForeignCall.SPAN_KIND, ForeignCall.REQUEST_TYPE)
 _STOCK = (SpanProcessor, BatchSpanProcessor, SimpleSpanProcessor)
 # They do nothing, and each span would pay for a call.
 _EMPTY = frozenset({one.on_start for one in _STOCK} | {one._on_ending for one in _STOCK})  # pyright: ignore[reportPrivateUsage]
@@ -75,6 +77,7 @@ class SpanloomProcessor(SpanProcessor):
         self._tail = TailSampler(rules.tail, self._prepared, self._emit) if rules.tail is not None else None
         self._thresholds = Thresholds()
         self._enrichers = tuple(enrichers)
+        self._costs = SpanCosts()
         self._writes_at_end = _probe.can_write_at_end()
         # Loads what the limit needs: an import on the exporter's thread may meet a fork, and block the child for ever.
         hooks.cut_content("", 1)
@@ -106,6 +109,9 @@ class SpanloomProcessor(SpanProcessor):
         """Write what the context carries, and note the local root."""
         hooks.span_started(span, parent_context)
         hooks.attempt("pipeline.start", self._start, span, parent_context)
+        # Only what lies inside an inference matters to it.
+        if hooks.inference_is_recorded(parent_context):
+            hooks.attempt("cost.start", self._costs.started, span, True)
         if self._tail is not None:
             parent = span.parent
             # Only local roots matter to it.
@@ -117,6 +123,7 @@ class SpanloomProcessor(SpanProcessor):
     def _on_ending(self, span: Span) -> None:
         """Where the SDK lets it, what is missing is written to the span itself, so that everybody sees it."""
         if self._writes_at_end:
+            hooks.attempt("cost.spent", self._costs.ended, span)
             hooks.attempt("pipeline.ending", self._write, span)
         for processor in self._ending:
             hooks.attempt("pipeline.behind", processor._on_ending, span)  # pyright: ignore[reportPrivateUsage]
@@ -160,34 +167,45 @@ class SpanloomProcessor(SpanProcessor):
     def _write(self, span: Span) -> None:
         had = plain_attributes(span)
         attributes = had.copy()
-        _add(attributes, (*self._enrichers, cost_attributes))
+        _add(attributes, self._enrichers)
+        self._add_cost(span, attributes)
         added = {name: value for name, value in attributes.items() if name not in had or value is not had[name]}
         if added:
             span.set_attributes(added)
 
     def _end(self, span: ReadableSpan) -> None:
         context = span.context
+        # Money is counted whether the span is kept or not, and before anything is written to it.
+        if not self._writes_at_end:
+            hooks.attempt("cost.spent", self._costs.ended, span)
         if self._tail is not None and context is not None and context.trace_flags & TraceFlags.SAMPLED:
             self._tail.ended(span, context.trace_id)
             return
         attributes = plain_attributes(span)
-        own = attributes if self._complete(attributes) else None
+        own = attributes if self._complete(span, attributes) else None
         self._hand_on(DerivedSpan(span, self._finisher, context, own))
 
     def _prepared(self, span: ReadableSpan) -> dict[str, Any]:
         """All attributes of an ended span, for the tail sampler."""
         attributes = plain_attributes(span)
-        self._complete(attributes)
+        self._complete(span, attributes)
         return attributes
 
-    def _complete(self, attributes: dict[str, Any]) -> bool:
+    def _complete(self, span: ReadableSpan, attributes: dict[str, Any]) -> bool:
         """Add what is missing; True where something was. A cost is missing of other recorders' model calls only."""
         added = False
         if self._enrichers and not self._writes_at_end:
             added = _add(attributes, self._enrichers)
-        if GenAI.OPERATION_NAME in attributes and Spanloom.COST_STATUS not in attributes:
-            added = _add(attributes, _COST) or added
-        return added
+        return self._add_cost(span, attributes) or added
+
+    def _add_cost(self, span: ReadableSpan, attributes: dict[str, Any]) -> bool:
+        if Spanloom.COST_STATUS in attributes or attributes.keys().isdisjoint(_OF_CALLS):
+            return False
+        cost = hooks.attempted("pipeline.cost", None, self._costs.attributes, span, attributes)
+        if not cost:
+            return False
+        attributes.update(cost)
+        return True
 
     def _emit(self, span: ReadableSpan, attributes: dict[str, Any], verdict: Verdict, is_skeleton: bool) -> None:
         """The tail sampler keeps a span."""
@@ -224,6 +242,3 @@ def _add(attributes: dict[str, Any], enrichers: Sequence[Enricher]) -> bool:
             attributes.update(added)
             any_added = True
     return any_added
-
-
-_COST: Final[tuple[Enricher, ...]] = (cost_attributes,)

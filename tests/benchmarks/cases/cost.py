@@ -29,6 +29,7 @@ class Call:
     server_address = "api.openai.com"
     usage = Usage()
     cache_hit = False
+    reported_cost_usd = None
 
     def __init__(self) -> None:
         self.attributes: dict[str, Any] = {}

@@ -1,0 +1,183 @@
+"""The verdict on one call: what it costs and why, and the rows that say so on its span."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from spanloom import semconv
+from spanloom.cost._active import active
+from spanloom.cost._price import judge, status_without_rate
+from spanloom.cost._rate import SCALE, Rate
+from spanloom.cost._resolve import schedule_of
+from spanloom.cost._table import table
+from spanloom.cost._usage import NAMES, USUAL, Counts, counts_of
+from spanloom.semconv import CostCopy, OtherProvider, Spanloom
+
+if TYPE_CHECKING:
+    from spanloom.cost._rate import Schedule
+    from spanloom.genai.hooks import UsageView
+
+CURRENCY: Final = "USD"
+LOCAL, PROVIDER = "local", "provider"
+# Units of sound and pictures, which few models have; and those of which telemetry has no counts.
+_MODES: Final = frozenset({"input_audio", "output_audio", "input_image", "output_image", "output_video"})
+_UNTOLD: Final = frozenset({"output_video", "audio_hours", "input_audio_hours"})
+_OF_OUTPUT: Final = tuple(name.startswith(("output_", "citation_")) for name in NAMES)
+_COPIES: Final = {"logfire": CostCopy.LOGFIRE, "openinference": CostCopy.OPENINFERENCE}
+
+
+class Verdict(NamedTuple):
+    """``usd``: the cost, where anybody knows it. ``own_usd``: by the table, with what it is made of."""
+
+    status: str
+    usd: float | None
+    own_usd: float | None
+    source: str = LOCAL
+    rate: Rate | None = None
+    counts: Counts | None = None
+
+
+def judged(
+    provider: str | None,
+    model: str | None,
+    other_model: str | None,
+    tier: str | None,
+    usage: UsageView | None,
+    server_address: str | None = None,
+    reported_usd: float | None = None,
+) -> Verdict:
+    """The verdict on a call. ``other_model`` is asked where ``model`` is not known; the host says who bills.
+
+    What the provider reports wins. A reported 0 is believed of OpenRouter only: others write it for a model that they
+    have no price for.
+    """
+    own = _by_table(schedule_of(provider, model, other_model, tier, server_address), usage)
+    if reported_usd is None or (reported_usd == 0 and provider != OtherProvider.OPENROUTER):
+        return own
+    return Verdict("provider", reported_usd, own.usd, PROVIDER)
+
+
+def _by_table(schedule: Schedule | None, usage: UsageView | None) -> Verdict:
+    if usage is None:
+        return Verdict(status_without_rate(schedule, None), None, None)
+    tokens_in, tokens_out = usage.input_tokens, usage.output_tokens
+    cached, written = usage.cache_read_input_tokens, usage.cache_write_input_tokens
+    counts = counts_of(tokens_in, tokens_out, cached, written, usage.reasoning_output_tokens)
+    status, amount, rate = judge(schedule, counts, tokens_in, tokens_out, None)
+    if rate is not None and counts is not None and not rate.units.isdisjoint(_MODES):
+        rest = _by_mode(rate, usage)
+        if rest:
+            counts = counts_of(tokens_in, tokens_out, cached, written, usage.reasoning_output_tokens, rest)
+            status, amount, rate = judge(schedule, counts, tokens_in, tokens_out, None)
+        if rest is None and amount is not None:
+            return Verdict("unknown_usage", None, None)
+    elif amount is not None and rate is not None and rate.beyond_text:
+        return Verdict("unknown_usage", None, None)
+    if amount is None:
+        return Verdict(status, None, None)
+    usd = amount / SCALE
+    return Verdict(status, usd, usd, LOCAL, rate, counts)
+
+
+def _by_mode(rate: Rate, usage: UsageView) -> dict[str, int] | None:
+    """The counts of sound and pictures that have a price of their own; ``None`` where more of them would be needed."""
+    if not rate.units.isdisjoint(_UNTOLD):
+        return None
+    told = {
+        "input_audio": usage.audio_input_tokens,
+        "input_image": usage.image_input_tokens,
+        "output_audio": usage.audio_output_tokens,
+        "output_image": usage.image_output_tokens,
+    }
+    found: dict[str, int] = {}
+    for unit, count in told.items():
+        if unit not in rate.units:
+            continue
+        if count is not None:
+            found[f"{unit}_tokens"] = count
+        elif unit.startswith("output"):
+            return None
+    # Nobody says how much of what was cached is sound.
+    mixed = usage.cache_read_input_tokens and (found.get("input_audio_tokens") or found.get("input_image_tokens"))
+    return None if mixed else found
+
+
+def price_version() -> str:
+    """The data that amounts are from with the day of its release, and which prices of one's own are in effect."""
+    return _version(active.digest)
+
+
+@lru_cache(maxsize=1)
+def _version(digest: str) -> str:
+    return f"{table().source}, own prices {digest}" if digest else table().source
+
+
+class Writer:
+    """Makes a span's attributes of a verdict, as the settings ask for it."""
+
+    def __init__(self) -> None:
+        self._details = semconv.flag("SPANLOOM_COST_DETAILS")
+        self._copies = tuple(_copies())
+
+    def rows(self, verdict: Verdict) -> dict[str, Any]:
+        """What ``write`` writes."""
+        rows: dict[str, Any] = {}
+        self.write(verdict, rows)
+        return rows
+
+    def write(self, verdict: Verdict, rows: dict[str, Any]) -> None:
+        """``spanloom.cost.status``, and the amount with all that belongs to it where it is known."""
+        usd = verdict.usd
+        rows[Spanloom.COST_STATUS] = verdict.status
+        if usd is None:
+            return
+        rows[Spanloom.COST_AMOUNT] = usd
+        rows[Spanloom.COST_CURRENCY] = CURRENCY
+        rows[Spanloom.COST_SOURCE] = verdict.source
+        if verdict.source == LOCAL:
+            rows[Spanloom.COST_PRICE_VERSION] = price_version()
+            if self._details and verdict.rate is not None and verdict.counts is not None:
+                rows.update(parts_of(verdict.rate, verdict.counts))
+        for name in self._copies:
+            rows[name] = usd
+
+
+def _copies() -> Iterator[str]:
+    for name in semconv.names_of("SPANLOOM_COST_COMPAT"):
+        known = _COPIES.get(name.lower())
+        if known is None:
+            semconv.warn_once("SPANLOOM_COST_COMPAT", name, f"one of {', '.join(_COPIES)}", "nothing for it")
+        else:
+            yield known
+
+
+def parts_of(rate: Rate, counts: Counts) -> dict[str, float]:
+    """The amount in parts of which none contains another, in USD; parts without tokens are left out.
+
+    A rate's coefficients are each part's price less the price of what contains it, so all parts are differences of
+    amounts, and their sum (before they become floats) is the amount exactly.
+    """
+    given, made, cached, written, reasoned = counts[:USUAL]
+    rest = counts[USUAL:]
+    rest_in = tuple(0 if of_output else one for one, of_output in zip(rest, _OF_OUTPUT, strict=False))
+    rest_out = tuple(one if of_output else 0 for one, of_output in zip(rest, _OF_OUTPUT, strict=False))
+    other = rate.amount((0,) * USUAL)
+    plain = rate.amount((given, 0, 0, 0, 0)) - other
+    each = plain // given if given else 0
+    read = rate.amount((given, 0, cached, 0, 0)) - other - plain + each * cached
+    wrote = rate.amount((given, 0, 0, written, 0)) - other - plain + each * written
+    taken = rate.amount((given, 0, cached, written, 0, *rest_in)) - other
+    spoken = rate.amount((given, made - reasoned, 0, 0, 0)) - other - plain
+    thought = rate.amount((given, made, 0, 0, reasoned)) - other - plain - spoken
+    given_out = rate.amount((given, made, 0, 0, reasoned, *rest_out)) - other - plain
+    rows = (
+        (Spanloom.COST_INPUT, given - cached - written, taken - read - wrote),
+        (Spanloom.COST_CACHE_READ, cached, read),
+        (Spanloom.COST_CACHE_WRITE, written, wrote),
+        (Spanloom.COST_OUTPUT, made - reasoned, given_out - thought),
+        (Spanloom.COST_REASONING, reasoned, thought),
+        (Spanloom.COST_OTHER, other, other),
+    )
+    return {name: part / SCALE for name, count, part in rows if count}

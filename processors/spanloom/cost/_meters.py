@@ -1,0 +1,171 @@
+"""The metrics of money: each call, sampled or not; what each model cost in all; what nobody could price."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import weakref
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry import metrics
+from opentelemetry.metrics import CallbackOptions, Observation
+
+from spanloom.cost._calls import own_version
+from spanloom.cost._judged import CURRENCY, LOCAL, PROVIDER, Verdict
+from spanloom.semconv import SCHEMA_URL, GenAI, Spanloom
+from spanloom.semconv import metrics as specs
+
+if TYPE_CHECKING:
+    from opentelemetry.metrics import MeterProvider
+
+# How many models without a price are named in the log; a service with unbounded names must not fill it.
+MAX_NAMED_MODELS = 1000
+# As many sets of attributes as the SDK keeps by default; what comes later is added up in one, marked as the SDK does.
+MAX_SETS: Final = 2000
+# Amounts that wait to be added up; then the call that brings one more adds them.
+MAX_WAITING: Final = 512
+
+_log = logging.getLogger("spanloom")
+_Key = tuple[str | None, ...]
+_OVERFLOW: Final[_Key] = ()
+_NAMES: Final = (GenAI.PROVIDER_NAME, GenAI.REQUEST_MODEL, Spanloom.COST_SOURCE)
+
+
+# Every finite float is a whole number of these: their sums are exact in any order, and those of floats are not.
+UNIT_BITS: Final = 1074
+UNIT: Final = 1 << UNIT_BITS
+
+
+def whole(usd: float) -> int:
+    """An amount in units of 2**-1074 USD, exactly."""
+    numerator, denominator = usd.as_integer_ratio()
+    return numerator << (UNIT_BITS + 1 - denominator.bit_length())
+
+
+class Sums:
+    """Exact sums of amounts by attributes, read when metrics are collected.
+
+    To add is to append to a list, which is one step: no lock is held where the garbage collector may end a call.
+    """
+
+    def __init__(self) -> None:
+        self._sums: dict[_Key, int] = {}
+        # By key; others only append, so that a beginning can be taken out at any time.
+        self._waiting: dict[_Key, list[float]] = {}
+        self._lock = threading.RLock()
+        self._settling = False
+        _live.add(self)
+
+    def add(self, key: _Key, usd: float) -> None:
+        """One more amount."""
+        waiting = self._waiting.get(key)
+        if waiting is None:
+            waiting = self._waiting.setdefault(key if len(self._waiting) < MAX_SETS else _OVERFLOW, [])
+        waiting.append(usd)
+        if len(waiting) > MAX_WAITING:
+            self._settle()
+
+    def observe(self, _options: CallbackOptions) -> list[Observation]:
+        """The callback of a counter."""
+        self._settle()
+        with self._lock:
+            return [Observation(total / UNIT, _rows_of(key)) for key, total in self._sums.items()]
+
+    def _settle(self) -> None:
+        with self._lock:
+            if self._settling:
+                return
+            self._settling = True
+            for key, waiting in list(self._waiting.items()):
+                if count := len(waiting):
+                    self._sums[key] = self._sums.get(key, 0) + sum(map(whole, waiting[:count]))
+                    del waiting[:count]
+            self._settling = False
+
+    def after_fork(self) -> None:
+        """The sums are the parent's, and it reports them; another thread may have held the lock."""
+        self._lock, self._settling = threading.RLock(), False
+        self._sums.clear()
+        self._waiting.clear()
+
+
+_live: weakref.WeakSet[Sums] = weakref.WeakSet()
+_by_meter: weakref.WeakKeyDictionary[Any, tuple[Sums, Sums]] = weakref.WeakKeyDictionary()
+
+
+def _after_fork() -> None:
+    for one in list(_live):
+        one.after_fork()
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+class Meters:
+    """All instruments of the cost room but the budgets'."""
+
+    def __init__(self, meter_provider: MeterProvider | None = None) -> None:
+        meter = metrics.get_meter("spanloom.cost", own_version(), meter_provider, SCHEMA_URL)
+        self._cost = meter.create_histogram(
+            specs.OPERATION_COST.name,
+            specs.OPERATION_COST.unit,
+            specs.OPERATION_COST.description,
+            explicit_bucket_boundaries_advisory=specs.OPERATION_COST.buckets,
+        )
+        self._unpriced = meter.create_counter(
+            specs.UNPRICED_OPERATIONS.name, specs.UNPRICED_OPERATIONS.unit, specs.UNPRICED_OPERATIONS.description
+        )
+        self._totals, self._drift = _sums_of(meter)
+        self._named: set[tuple[str | None, str | None]] = set()
+
+    def record(self, verdict: Verdict, attributes: Mapping[str, Any], provider: str | None, model: str | None) -> None:
+        """One call. ``attributes``: those of its other metrics. The model is named where nobody knows its price."""
+        if verdict.usd is None:
+            self._unpriced.add(1, {**attributes, Spanloom.COST_STATUS: verdict.status})
+            if verdict.status == "unknown_model":
+                self._name_once(provider, model)
+            return
+        self._cost.record(verdict.usd, {**attributes, Spanloom.COST_CURRENCY: CURRENCY})
+        key = _key_of(attributes)
+        self._totals.add(key, verdict.usd)
+        if verdict.source == PROVIDER and verdict.own_usd is not None:
+            self._drift.add((*key[:2], PROVIDER), verdict.usd)
+            self._drift.add((*key[:2], LOCAL), verdict.own_usd)
+
+    def _name_once(self, provider: str | None, model: str | None) -> None:
+        key = (provider, model)
+        if key in self._named or len(self._named) >= MAX_NAMED_MODELS:
+            return
+        self._named.add(key)
+        _log.warning(
+            "no price for model %r of provider %r: its calls have no cost (spanloom.cost.status=unknown_model)",
+            model,
+            provider,
+        )
+
+
+def _rows_of(key: _Key) -> dict[str, Any]:
+    if not key:
+        return {"otel.metric.overflow": True}
+    told = {name: value for name, value in zip(_NAMES, key, strict=True) if value is not None}
+    return {**told, Spanloom.COST_CURRENCY: CURRENCY}
+
+
+def _key_of(attributes: Mapping[str, Any]) -> _Key:
+    """Provider, model and source: made into attributes when metrics are collected."""
+    return attributes.get(GenAI.PROVIDER_NAME), attributes.get(GenAI.REQUEST_MODEL), None
+
+
+def _sums_of(meter: Any) -> tuple[Sums, Sums]:
+    """The same sums for the same meter: an SDK keeps an observable counter's first callback."""
+    known = _by_meter.get(meter)
+    if known is None:
+        known = _by_meter[meter] = Sums(), Sums()
+        create: Callable[..., Any] = meter.create_observable_counter
+        for spec, sums in zip((specs.COST_TOTAL, specs.COST_DRIFT), known, strict=True):
+            create(spec.name, [partial(Sums.observe, sums)], spec.unit, spec.description)
+    return known
