@@ -155,18 +155,19 @@ def test_dated_prices_change_on_their_day() -> None:
 
 
 def test_service_tiers_cost_what_genai_prices_says() -> None:
-    """Flex, priority, fast and batch: equal while the source lists the tier, and no amount before it did."""
+    """Each tier on the grid of usages: equal while the source lists the tier, and no amount before it did."""
     outcomes: Counter[str] = Counter()
-    usage = {"input_tokens": 280_000, "output_tokens": 999, "cache_read_tokens": 70_000, "cache_write_tokens": 9}
     for provider, model in models():
-        found = theirs(provider, model.id, NOON, **usage)
-        if found is None or found.model is not model or reason_for_none(found, usage):
-            continue
-        for tier, context in tiers_of(model):
-            for at in (NOON, datetime(2026, 1, 1, tzinfo=timezone.utc)):
-                outcomes[compare_tier(provider, model, tier, context, at, usage)] += 1
-    assert outcomes["equal"] > 150
-    assert outcomes["not listed then"] > 100
+        tiers = list(tiers_of(model))
+        for usage in grid(model) if tiers else ():
+            found = theirs(provider, model.id, NOON, **usage)
+            if found is None or found.model is not model or reason_for_none(found, usage):
+                continue
+            for tier, context in tiers:
+                for at in (NOON, datetime(2026, 1, 1, tzinfo=timezone.utc)):
+                    outcomes[compare_tier(provider, model, tier, context, at, usage)] += 1
+    assert outcomes["equal"] > 1500
+    assert outcomes["not listed then"] > 1000
 
 
 def tiers_of(model: ModelInfo) -> Iterator[tuple[str, dict[str, str]]]:
