@@ -13,11 +13,13 @@ from opentelemetry.sdk.trace import Event
 from opentelemetry.trace import Link
 
 from spanloom.pipeline._parts import event_with, link_with
+from spanloom.semconv import Event as Names
+from spanloom.semconv import Exceptions
 
 # Whatever its name says: a text of this length is no id, model or route.
 LONG_CHARS: Final = 1_024
 _EXCEPTION: Final = "exception"
-_EVENTS: Final = frozenset((_EXCEPTION, "gen_ai.client.operation.exception", "gen_ai.evaluation.result"))
+_EVENTS: Final = frozenset((_EXCEPTION, Names.EXCEPTION, Names.EVALUATION_RESULT))
 # Texts of these names are ids, names and states.
 _KNOWN: Final = re.compile(
     r"gen_ai\.(?:system|operation\.name|provider\.name|output\.type|token\.type|conversation\.id|prompt\.name"
@@ -71,7 +73,7 @@ def events_without_content(events: Sequence[Event]) -> list[Event]:
 
 def _of_event(event: Event) -> dict[str, Any]:
     rows = without_content(event.attributes or {})
-    return {name: rows[name] for name in rows if name == "exception.type"} if event.name == _EXCEPTION else rows
+    return {name: rows[name] for name in rows if name == Exceptions.TYPE} if event.name == _EXCEPTION else rows
 
 
 def links_without_content(links: Sequence[Link]) -> list[Link]:
