@@ -59,7 +59,7 @@ When a trace ends, it is kept where
   vip: a span's user.id is u1 or u2
   and of all other traces 10 % are kept
   a trace that is dropped keeps its root, without content
-  at most 10,000 traces and 67,108,864 bytes wait; one is decided early at 5,000 spans or after 1.5 s
+  at most 10,000 traces and 67,108,864 bytes wait; one is decided early at 2,000 spans or after 1.5 s
 """
 
 
