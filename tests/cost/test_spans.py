@@ -271,6 +271,20 @@ def test_what_lies_inside_a_recorded_inference_is_not_priced(line: Line) -> None
     assert line.money() == (0, 0, 0)
 
 
+def test_the_request_below_a_call_does_not_stand_for_it(line: Line) -> None:
+    """OpenTelemetry's own plugins say that they record the call, and an HTTP client's span lies inside."""
+    from opentelemetry import context, trace
+
+    call = line.tracer.start_span("theirs", attributes=CHAT)
+    inside = context.set_value("opentelemetry.genai.inference_span", True, trace.set_span_in_context(call))
+    http = line.tracer.start_span("POST", inside)
+    line.tracer.start_span("chat of the client", trace.set_span_in_context(http, inside), attributes=CHAT).end()
+    http.end()
+    call.end()
+    assert [name for name, span in line.spans.items() if Spanloom.COST_AMOUNT in span.attributes] == ["theirs"]
+    assert line.money() == (1, USD, 0)
+
+
 def test_a_remote_parent_is_another_process_s_business(line: Line) -> None:
     """Nothing is remembered of it."""
     from opentelemetry import trace
@@ -306,6 +320,6 @@ def test_a_span_without_a_context_is_no_fault() -> None:
     """Spans that somebody makes by hand."""
     costs = SpanCosts(metrics.NoOpMeterProvider())
     span = ReadableSpan("by hand", attributes=CHAT)
-    costs.started(span, True)
-    costs.ended(span)
+    costs.started_inside(span)
+    costs.ended(span, CHAT)
     assert costs.attributes(span, CHAT) is not None

@@ -82,7 +82,7 @@ def test_what_is_spent(rules, faults, logged, monkeypatch):
 def test_the_start_inside_an_inference(rules, faults, monkeypatch):
     """The span arrives; elsewhere nothing is asked."""
     service = Service(rules)
-    monkeypatch.setattr(service.processor._costs, "started", broken)
+    monkeypatch.setattr(service.processor._costs, "started_inside", broken)
     service.trace("outside")
     assert faults.counts == {}
     service.trace("inside", set_value(INFERENCE_SPAN_KEY, True, Context()))

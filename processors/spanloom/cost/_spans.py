@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
+from enum import Enum, auto
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -174,6 +175,15 @@ def cost_attributes(attributes: Mapping[str, Any]) -> dict[str, Any] | None:
     return None if call is None else _writer().rows(call.verdict())
 
 
+class _Kin(Enum):
+    """Why a span is not to be priced."""
+
+    # Somebody records the call around it.
+    INSIDE = auto()
+    # A call below it is priced.
+    ABOVE = auto()
+
+
 class SpanCosts:
     """Prices the ended spans of other recorders for the pipeline: once each, in attributes and in the metrics.
 
@@ -185,32 +195,31 @@ class SpanCosts:
         """``meter_provider``: where the metrics go; default is the global one."""
         self._meters = Meters(meter_provider)
         self._writer = Writer()
-        # Ids of spans that are not to be priced.
-        self._covered: OrderedDict[int, None] = OrderedDict()
+        # Spans that are not to be priced, by their ids.
+        self._kin: OrderedDict[int, _Kin] = OrderedDict()
 
-    def started(self, span: ReadableSpan, is_inside: bool) -> None:
-        """A span has started; ``is_inside``: below an inference that somebody records."""
-        if is_inside and span.context is not None:
-            self._cover(span.context.span_id)
+    def started_inside(self, span: ReadableSpan) -> None:
+        """A span has started below an inference that somebody records."""
+        if span.context is not None:
+            self._note(span.context.span_id, _Kin.INSIDE)
 
     def attributes(self, span: ReadableSpan, attributes: Mapping[str, Any]) -> dict[str, Any] | None:
         """What to add to an ended span. May be asked again."""
         call = call_on(attributes)
-        if call is None or self._is_covered(span):
+        if call is None or self._kin_of(span) is not None:
             return None
         return self._writer.rows(call.verdict())
 
-    def ended(self, span: ReadableSpan) -> None:
+    def ended(self, span: ReadableSpan, attributes: Mapping[str, Any]) -> None:
         """A span has ended, and may be kept or not: metrics and budgets. To be called once for each."""
-        attributes: Mapping[str, Any] = span.attributes or {}
-        operation = operation_of(attributes)
-        covered = self._is_covered(span)
-        if operation is None and not covered:
+        kin = self._kin_of(span)
+        # What lies inside stands for nothing: the call around it has the usage, though an HTTP request be below it.
+        if kin is _Kin.INSIDE or (kin is None and operation_of(attributes) is None):
             return
         parent = span.parent
         if parent is not None and not parent.is_remote:
-            self._cover(parent.span_id)
-        call = None if covered else call_on(attributes)
+            self._note(parent.span_id, _Kin.ABOVE)
+        call = call_on(attributes) if kin is None else None
         if call is None:
             return
         verdict = call.verdict()
@@ -220,12 +229,12 @@ class SpanCosts:
             fields = {GenAI.PROVIDER_NAME: call.provider, GenAI.REQUEST_MODEL: call.request_model}
             ledger.count({**attributes, **fields}, verdict.usd)
 
-    def _is_covered(self, span: ReadableSpan) -> bool:
+    def _kin_of(self, span: ReadableSpan) -> _Kin | None:
         context = span.context
-        return context is not None and context.span_id in self._covered
+        return None if context is None else self._kin.get(context.span_id)
 
-    def _cover(self, span_id: int) -> None:
-        covered = self._covered
-        covered[span_id] = None
-        if len(covered) > MAX_REMEMBERED:
-            covered.popitem(last=False)
+    def _note(self, span_id: int, kin: _Kin) -> None:
+        # The first reason stays: what is inside a call is so whatever comes below it.
+        self._kin.setdefault(span_id, kin)
+        if len(self._kin) > MAX_REMEMBERED:
+            self._kin.popitem(last=False)

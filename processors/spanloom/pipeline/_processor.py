@@ -111,7 +111,7 @@ class SpanloomProcessor(SpanProcessor):
         hooks.attempt("pipeline.start", self._start, span, parent_context)
         # Only what lies inside an inference matters to it.
         if hooks.inference_is_recorded(parent_context):
-            hooks.attempt("cost.start", self._costs.started, span, True)
+            hooks.attempt("cost.start", self._costs.started_inside, span)
         if self._tail is not None:
             parent = span.parent
             # Only local roots matter to it.
@@ -123,7 +123,6 @@ class SpanloomProcessor(SpanProcessor):
     def _on_ending(self, span: Span) -> None:
         """Where the SDK lets it, what is missing is written to the span itself, so that everybody sees it."""
         if self._writes_at_end:
-            hooks.attempt("cost.spent", self._costs.ended, span)
             hooks.attempt("pipeline.ending", self._write, span)
         for processor in self._ending:
             hooks.attempt("pipeline.behind", processor._on_ending, span)  # pyright: ignore[reportPrivateUsage]
@@ -166,6 +165,8 @@ class SpanloomProcessor(SpanProcessor):
 
     def _write(self, span: Span) -> None:
         had = plain_attributes(span)
+        # Before anything is written: what is ours must not pass for its maker's.
+        hooks.attempt("cost.spent", self._costs.ended, span, had)
         attributes = had.copy()
         _add(attributes, self._enrichers)
         self._add_cost(span, attributes)
@@ -175,13 +176,13 @@ class SpanloomProcessor(SpanProcessor):
 
     def _end(self, span: ReadableSpan) -> None:
         context = span.context
-        # Money is counted whether the span is kept or not, and before anything is written to it.
+        attributes = plain_attributes(span)
+        # Money is counted whether the span is kept or not.
         if not self._writes_at_end:
-            hooks.attempt("cost.spent", self._costs.ended, span)
+            hooks.attempt("cost.spent", self._costs.ended, span, attributes)
         if self._tail is not None and context is not None and context.trace_flags & TraceFlags.SAMPLED:
             self._tail.ended(span, context.trace_id)
             return
-        attributes = plain_attributes(span)
         own = attributes if self._complete(span, attributes) else None
         self._hand_on(DerivedSpan(span, self._finisher, context, own))
 
