@@ -53,7 +53,7 @@ class First(NamedTuple):
     memory_mb: float
 
 
-def ours() -> Once:
+def ours(**more: str) -> Once:
     """One warm price of ours, written as people write it."""
     from spanloom.cost import price
 
@@ -64,23 +64,13 @@ def ours() -> Once:
         output_tokens=678,
         cache_read_tokens=9_876,
         cache_write_tokens=0,
+        **more,
     )
 
 
 def ours_in_full() -> Once:
     """The same with all that telemetry tells of a call."""
-    from spanloom.cost import price
-
-    return lambda: price(
-        "gpt-4o-mini",
-        provider="openai",
-        input_tokens=12_345,
-        output_tokens=678,
-        cache_read_tokens=9_876,
-        cache_write_tokens=0,
-        service_tier="priority",
-        server_address="api.openai.com",
-    )
+    return ours(service_tier="priority", server_address="api.openai.com")
 
 
 def theirs() -> Once:

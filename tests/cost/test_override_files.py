@@ -6,8 +6,6 @@ import logging
 import os
 import re
 import threading
-from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Any, get_args
 
@@ -18,26 +16,11 @@ from spanloom.cost import load_overrides, price, reset_overrides
 from spanloom.cost._active import active
 from spanloom.cost._load import load, load_rows
 from spanloom.cost._rate import Status
-from spanloom.cost._table import table
 from spanloom.cost._usage import COUNTED, REQUESTS
 from spanloom.rulefile import RuleFileError
+from tests.cost._own_prices import NIGHT, NOON, cost, fresh
 
-NIGHT, NOON = datetime(2026, 11, 27, 23), datetime(2026, 11, 27, 12)
-SOURCE = table().source
-
-
-@pytest.fixture(autouse=True)
-def _fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Each test begins and ends as a new process does."""
-    monkeypatch.delenv("SPANLOOM_PRICES", raising=False)
-    reset_overrides()
-    yield
-    reset_overrides()
-
-
-def cost(model: str = "acme-7b", **more: Any) -> tuple[float | None, str, str | None]:
-    got = price(model, **{"input_tokens": 1000, "output_tokens": 500, **more})
-    return got.amount_usd, got.status, got.rule
+__all__ = ["fresh"]
 
 
 def with_rules(*rules: dict[str, Any]) -> None:

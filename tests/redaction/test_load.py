@@ -118,7 +118,7 @@ def test_all_kinds(file):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("version: 2", "1: version: this release reads version 1"),
+        ("version: 2", "1: version: is not known here; this spanloom reads version 1"),
         ("pii: [mail]", "1: pii[0]: 'mail' is not one of email, card, iban, ssn, phone, ip, all"),
         ("action: drop", "1: action: 'drop' is not one of replace, hash"),
         ("rules:\n- {pattern: a}", "2: rules[0].name: a rule needs a name of letters"),

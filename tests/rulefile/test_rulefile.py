@@ -191,3 +191,20 @@ def test_a_day_that_is_none_is_a_text():
     """What YAML takes for a date and cannot make one of is left to whoever reads the field."""
     section = read_text("day: 2026-02-30", "x.yaml")
     assert section.text("day") == "2026-02-30"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{}", "x.yaml:1: version: is missing; write version: 2"),
+        ("version: 1", "x.yaml:1: version: is not known here; this spanloom reads version 2"),
+        ("version: new", "x.yaml:1: version: 'new' is not a whole number of 1 or more"),
+    ],
+)
+def test_files_of_another_form_are_not_read(text, told):
+    """Each file says its version."""
+    section = read_text(text, "x.yaml")
+    section.version(2)
+    with pytest.raises(RuleFileError) as error:
+        section.check()
+    assert str(error.value) == told

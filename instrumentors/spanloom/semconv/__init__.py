@@ -1,8 +1,8 @@
 """Every attribute, metric, event and span name that spanloom writes or reads, as data.
 
 Source: the OpenTelemetry GenAI conventions' main branch (autumn 2026), from which ``_names`` and ``_metrics`` are
-generated (``make semconv``). Names that are not in the registry yet stand in ``_extensions`` and ``_own_metrics`` with
-their source. Nothing in here imports anything beyond the standard library.
+generated (``make semconv``). Names that are not in the registry yet stand in ``_extensions``, ``_dspy`` and
+``_own_metrics`` with their source. Nothing in here imports anything beyond the standard library.
 """
 
 from __future__ import annotations
@@ -10,14 +10,11 @@ from __future__ import annotations
 from spanloom.semconv import _extensions as extensions
 from spanloom.semconv import _metrics as metrics
 from spanloom.semconv import _names as names
+from spanloom.semconv._dspy import DSpy, DSpyEvent, DSpySpan
 from spanloom.semconv._extensions import (
     Caller,
     CostCopy,
-    DSpy,
-    DSpyEvent,
-    DSpySpan,
     ForeignCall,
-    ForeignContent,
     HTTPServer,
     Link,
     OlderGenAI,
@@ -79,7 +76,6 @@ __all__ = [
     "Exceptions",
     "FinishReason",
     "ForeignCall",
-    "ForeignContent",
     "GenAI",
     "HTTPServer",
     "JsonRpc",

@@ -123,10 +123,7 @@ def budgets_from_settings() -> None:
 
 
 def _budgets(top: Section) -> tuple[Budget, ...]:
-    if "version" not in top:
-        top.fail("version", f"is missing; write version: {VERSION}")
-    elif top.integer("version", VERSION) != VERSION:
-        top.fail("version", f"is not known here; this spanloom reads version {VERSION}")
+    top.version(VERSION)
     if "budgets" not in top:
         top.fail("budgets", "is missing")
     names: set[str] = set()

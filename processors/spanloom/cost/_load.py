@@ -57,10 +57,7 @@ def load_rows(rows: Sequence[Mapping[str, Any]], name: str = "overrides") -> tup
 
 
 def _rules(top: Section, name: str) -> tuple[Override, ...]:
-    if "version" not in top:
-        top.fail("version", f"is missing; write version: {VERSION}")
-    elif top.integer("version", VERSION) != VERSION:
-        top.fail("version", f"is not known here; this spanloom reads version {VERSION}")
+    top.version(VERSION)
     names: set[str] = set()
     rules = tuple(_rule(row, f"rule {at}", name, names) for at, row in enumerate(top.sections("prices"), 1))
     if len(rules) > MAX_RULES:

@@ -149,6 +149,13 @@ class Section:
             return default
         return value
 
+    def version(self, known: int) -> None:
+        """Take ``version``, which every file has: one of another form is not read as if it were this one."""
+        if "version" not in self:
+            self.fail("version", f"is missing; write version: {known}")
+        elif self.integer("version", known) != known:
+            self.fail("version", f"is not known here; this spanloom reads version {known}")
+
     def ratio(self, name: str, default: float | None = None) -> float | None:
         """A number from 0 to 1."""
         return self.number(name, default, 0.0, 1.0)

@@ -67,10 +67,7 @@ def _tell(line: str) -> None:
 
 
 def _rules(top: Section) -> SamplingRules:
-    if "version" not in top:
-        top.fail("version", f"is missing; write version: {VERSION}")
-    elif top.integer("version", VERSION) != VERSION:
-        top.fail("version", f"is not known here; this spanloom reads version {VERSION}")
+    top.version(VERSION)
     head, tail = top.section("head"), top.section("tail")
     rules = SamplingRules(_head(head) if head else HeadRules(), _tail(tail) if tail else None)
     top.close()
