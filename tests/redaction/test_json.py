@@ -123,6 +123,17 @@ def test_other_scripts_stay_as_they_were_spelt():
         assert found == json.dumps({"t": f"日本 {MARK} é"}, ensure_ascii=ascii_only)
 
 
+@pytest.mark.parametrize(
+    "pair", [["token", "password"], ["cookie", "recipe book"], ["password", "reset"], ["api_key", "first_name"]]
+)
+def test_lists_of_two_names_are_no_headers(pair):
+    """A tool's ``required`` fields, as they stand, in JSON and nested."""
+    text = json.dumps({"required": pair})
+    redactor = Redactor()
+    assert redactor.text(text) is text
+    assert redactor.body(pair) is pair
+
+
 def test_halves_of_surrogate_pairs():
     """They are no characters; the text can be encoded as before."""
     found = Redactor().text(f'["é \\ud83d {KEY}"]')

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from spanloom.redaction._named import are_names
+
 _TOKEN: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+', re.DOTALL)
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 # The schema of a field named ``password`` is no password.
@@ -107,17 +109,18 @@ class _Walk:
             new = self._rules.text(text)
         elif frame.key_secret and frame.is_object and not frame.secret and self._rules.is_word(frame.key, text):
             new = self._rules.text(text)
-        elif frame.secret or (frame.key_secret and (frame.is_object or self._is_pair(end))):
+        elif frame.secret or (frame.key_secret and (frame.is_object or self._is_pair(text, end))):
             new = self._rules.secret(text)
         else:
             new = self._rules.text(text)
             # The first of a pair may be the name of a header.
             if not frame.is_object and frame.items == 0:
-                frame.key_secret = self._rules.is_header(text)
+                frame.key, frame.key_secret = text, self._rules.is_header(text)
         return None if new is text else quoted(new, token)
 
-    def _is_pair(self, end: int) -> bool:
-        return self._frames[-1].items == 1 and _LAST.match(self._text, end) is not None
+    def _is_pair(self, text: str, end: int) -> bool:
+        is_last = self._frames[-1].items == 1 and _LAST.match(self._text, end) is not None
+        return is_last and not are_names(self._frames[-1].key, text)
 
     def _figure(self, token: str) -> str | None:
         frame = self._frames[-1]

@@ -87,6 +87,13 @@ def secret_header(name: str) -> bool:
     return _HEADER.fullmatch(name) is not None and secret_name(name)
 
 
+def are_names(first: str, second: str) -> bool:
+    """Whether two texts are names, as in ``"required": ["token", "email"]``, and no header with its value."""
+    return "-" not in first and _WORDS.fullmatch(second) is not None
+
+
+# Small letters alone, in short words; a header's scheme has a capital, and what is random has digits.
+_WORDS: Final = re.compile(r"[a-z]{1,14}(?:[ _-][a-z]{1,14}){0,4}")
 _SIGNATURES: Final = re.compile(r"(?:x-(?:amz|goog)-)?(?:sig|signature)|key|code", re.IGNORECASE)
 _LONG_ENOUGH: Final = 16
 _LONG: Final = 256

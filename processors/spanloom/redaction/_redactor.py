@@ -13,7 +13,7 @@ from spanloom.genai.hooks import guard, guarded
 from spanloom.redaction import _json
 from spanloom.redaction._hit import FAILED, MARKER, Action, Hit, merged
 from spanloom.redaction._keys import DROP, SCAN, Keys
-from spanloom.redaction._named import NAMED, is_word, secret_header, secret_name
+from spanloom.redaction._named import NAMED, are_names, is_word, secret_header, secret_name
 from spanloom.redaction._rules import KINDS, Own, Scan, look
 
 # Longer texts that may hold something are replaced whole: the work on one value is bounded, and nothing slips through.
@@ -169,7 +169,10 @@ class Redactor:
         name = items[0].decode("latin-1") if isinstance(items[0], bytes) else items[0]
         if not isinstance(name, str) or not secret_header(name):
             return None
-        return [items[0], self._whole(items[1], NAMED, self._action)] if isinstance(items[1], (str, bytes)) else None
+        value = items[1]
+        if not isinstance(value, (str, bytes)) or (isinstance(value, str) and are_names(name, value)):
+            return None
+        return [items[0], self._whole(value, NAMED, self._action)]
 
     def _mapping(self, rows: Mapping[Any, Any], within: tuple[int, ...]) -> Any:
         new: dict[Any, Any] = {}
