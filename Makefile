@@ -93,6 +93,7 @@ build: | $(UV) ## Wheel and sdist into dist/
 
 prices: .venv/.done ## Compile the price table from the pinned genai-prices, with a report of what changed
 	@$(PY) -m spanloom.cost._build
+	@$(PY) -m spanloom.cost._collector
 
 semconv: .venv/.done ## Make the names and metrics anew from the conventions' data in tests/fixtures/semconv
 	@$(PY) -m tests.semconv._generate

@@ -28,6 +28,7 @@ USER = 10001  # what the official Collector images use too; the chart and the qu
 
 _DOCKERFILE = Path(__file__).with_name("Dockerfile")
 _CONFIGURATION = ROOT / "collector_config" / "spanloom.yaml"
+_PRICES = ROOT / "collector_config" / "prices.yaml"
 _TIME = 315532800  # 1980-01-01: one time stamp for every file
 _ELF64_LITTLE = b"\x7fELF\x02\x01"
 _MACHINES = {62: "amd64", 183: "arm64"}
@@ -44,14 +45,16 @@ class Entry:
     content: bytes | None = None
 
 
-def entries(program: bytes, configuration: bytes, authorities: bytes) -> list[Entry]:
+def entries(program: bytes, configuration: bytes, authorities: bytes, prices: bytes) -> list[Entry]:
     """All that is in the image, parents first. Only the queue's folder belongs to the user who runs."""
     return [
         *(Entry(folder, 0o755) for folder in ("etc", "etc/spanloom", "etc/ssl", "etc/ssl/certs")),
+        *(Entry(folder, 0o755) for folder in ("usr", "usr/share", "usr/share/spanloom")),
         *(Entry(folder, 0o755) for folder in ("var", "var/lib", "var/lib/spanloom")),
         Entry("etc/spanloom/spanloom.yaml", 0o644, content=configuration),
         Entry("etc/ssl/certs/ca-certificates.crt", 0o644, content=authorities),
         Entry("otelcol-spanloom", 0o755, content=program),
+        Entry("usr/share/spanloom/prices.yaml", 0o644, content=prices),
         Entry("var/lib/spanloom/queue", 0o700, owner=USER),
     ]
 
@@ -96,7 +99,8 @@ def stage(context: Path, binary: Path | None = None) -> str:
     except StackError as error:
         cure = "give one built for Linux with --binary (how: deploy/README.md)"
         raise StackError(f"the Collector does not fit into the image: {error}; {cure}") from error
-    content = entries(program, _CONFIGURATION.read_bytes(), Path(certifi.where()).read_bytes())
+    authorities = Path(certifi.where()).read_bytes()
+    content = entries(program, _CONFIGURATION.read_bytes(), authorities, _PRICES.read_bytes())
     with scratch_beside(context) as scratch:
         (scratch / "rootfs.tar").write_bytes(archive(content))
         shutil.copyfile(_DOCKERFILE, scratch / "Dockerfile")

@@ -11,6 +11,7 @@ from typing import Any
 from deploy.local._common import ROOT
 
 CONFIGURATION = ROOT / "collector_config" / "spanloom.yaml"
+PRICES = CONFIGURATION.with_name("prices.yaml")
 
 # The ports that people expect come first; where one is taken, another is chosen and printed.
 PREFERRED_PORTS = {"otlp_grpc": 4317, "otlp_http": 4318, "jaeger": 16686, "prometheus": 9090}
@@ -89,6 +90,7 @@ def collector_environment(ports: Mapping[str, int], settings: Settings, folder: 
         "SPANLOOM_TELEMETRY_PORT": str(ports["collector_telemetry"]),
         "SPANLOOM_JAEGER_ENDPOINT": f"127.0.0.1:{ports['jaeger_otlp']}",
         "SPANLOOM_QUEUE_DIR": str(folder / "data" / "queue"),
+        "SPANLOOM_PRICE_TABLE": str(PRICES),
         "SPANLOOM_SAMPLING_BASELINE_PERCENT": f"{settings.baseline_percent:g}",
         "SPANLOOM_SAMPLING_DECISION_WAIT": f"{settings.decision_wait_s}s",
         "SPANLOOM_SAMPLING_WAIT_AFTER_ROOT": "0s",  # off: decision_wait alone rules

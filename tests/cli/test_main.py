@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from spanloom.cli import Command, UsageError, _collector_config, _main, main
+from spanloom.cost import reset_overrides
 
 from .conftest import Run
 
@@ -20,6 +21,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 MODULE = """
 import argparse
+from spanloom.cost import reset_overrides
 from spanloom.cli import Command
 def configure(parser): parser.add_argument("--n", type=int, default=1)
 def run(arguments): print("n is", arguments.n); return arguments.n
@@ -149,6 +151,23 @@ def test_the_collectors_configuration(run: Run) -> None:
     shown = run("collector-config")
     assert shown.code == 0
     assert shown.out == (REPOSITORY / "collector_config" / "spanloom.yaml").read_text(encoding="utf-8")
+
+
+def test_the_collectors_price_table(run: Run, tmp_path: Path) -> None:
+    """All names of the shipped file, priced as of now, by one's own rules; a mistake in those is exit code 2."""
+    shipped = (REPOSITORY / "collector_config" / "prices.yaml").read_text(encoding="utf-8")
+    own = tmp_path / "mine.yaml"
+    own.write_text("version: 1\nprices: [{match: {provider: openai, model: gpt-4o}, discount: 0.5}]\n")
+    shown = run("collector-config", "--prices", str(own))
+    reset_overrides()
+    assert shown.code == 0
+    assert '"openai/gpt-4o": {input: 1.25, output: 5.0, cache_read: 0.625}' in shown.out.splitlines()
+    assert '"version": "genai-prices 0.2.3 of 2026-11-10, own prices ' in shown.out
+    keys = [[line.partition('": ')[0] for line in text.splitlines()] for text in (shipped, shown.out)]
+    assert keys[0] == keys[1]
+    own.write_text("version: 1\nprices: [{match: {provider: openai}, discont: 0.5}]\n")
+    broken = run("collector-config", "--prices", str(own))
+    assert broken.code == 2 and "mine.yaml:2: prices[0].discont: no such field" in broken.err
 
 
 def test_the_collectors_configuration_from_a_wheel(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

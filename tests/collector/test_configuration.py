@@ -21,10 +21,10 @@ ROW = re.compile(r"^\| `(SPANLOOM_\w+)` \| `([^`]*)` \|", re.MULTILINE)
 
 
 def environment(tmp_path: Path, **more: str) -> dict[str, str]:
-    """Nothing but free ports and a queue folder of the test's own: everything else is the file's default."""
+    """Free ports, a queue folder of the test's own and the price table: everything else is the file's default."""
     ports = _process.free_ports(_programs.PORTS, {})
     made = _programs.collector_environment(ports, _programs.Settings(), tmp_path)
-    kept = {name: value for name, value in made.items() if name.endswith(("_PORT", "_QUEUE_DIR"))}
+    kept = {name: value for name, value in made.items() if name.endswith(("_PORT", "_QUEUE_DIR", "_TABLE"))}
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("SPANLOOM_", "OTEL_"))}
     return {**clean, **kept, **more}
 

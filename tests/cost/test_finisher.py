@@ -12,8 +12,8 @@ from opentelemetry.metrics import CallbackOptions
 from opentelemetry.sdk.metrics.export import HistogramDataPoint, NumberDataPoint
 
 from spanloom.cost import Budget, CostFinisher, MemoryStore, _budgets, _calls, _meters
-from spanloom.cost._judged import price_version
 from spanloom.cost._ledger import Ledger
+from spanloom.cost._version import price_version
 from spanloom.semconv import GenAI, OpenAI, Spanloom
 from spanloom.semconv import metrics as specs
 from tests.cost._support import Call, Meter, Usage

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from spanloom.cost import cost_attributes
-from spanloom.cost._judged import price_version
+from spanloom.cost._version import price_version
 from spanloom.semconv import GenAI, OlderGenAI, Server, Spanloom
 
 SPAN = {

@@ -24,13 +24,14 @@ def elf(machine: int = 62, *segments: int) -> bytes:
 
 
 def packed() -> tarfile.TarFile:
-    """The archive of three stand-in files."""
-    return tarfile.open(fileobj=io.BytesIO(build.archive(build.entries(b"program", b"configuration", b"authorities"))))
+    """The archive of four stand-in files."""
+    made = build.entries(b"program", b"configuration", b"authorities", b"prices")
+    return tarfile.open(fileobj=io.BytesIO(build.archive(made)))
 
 
 def test_the_archive_depends_on_its_content_only():
     """Packed twice it is equal, and another program gives another archive."""
-    first, second, other = (build.archive(build.entries(program, b"c", b"a")) for program in (b"p", b"p", b"q"))
+    first, second, other = (build.archive(build.entries(program, b"c", b"a", b"p")) for program in (b"p", b"p", b"q"))
     assert first == second != other
 
 

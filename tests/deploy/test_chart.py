@@ -33,7 +33,13 @@ PORTS = {
     "health": "SPANLOOM_HEALTH_PORT",
 }
 # What the chart decides itself; everything else is a setting.
-FIXED = {*PORTS.values(), "SPANLOOM_LISTEN_HOST", "SPANLOOM_QUEUE_DIR", "SPANLOOM_COLLECTOR_INSTANCE"}
+FIXED = {
+    *PORTS.values(),
+    "SPANLOOM_LISTEN_HOST",
+    "SPANLOOM_QUEUE_DIR",
+    "SPANLOOM_COLLECTOR_INSTANCE",
+    "SPANLOOM_PRICE_TABLE",
+}
 EVERYTHING = {
     "image": {"repository": "example.org/otelcol-spanloom", "digest": "sha256:" + "0" * 64, "pullPolicy": "Always"},
     "imagePullSecrets": [{"name": "pull"}],
@@ -224,6 +230,15 @@ def test_the_notes_name_what_was_set():
     assert notes.count("job_name:") == 2 and "honor_labels: true" in notes
 
 
+def test_a_price_table_of_ones_own_goes_where_the_images_is():
+    """A ConfigMap with prices.yaml is mounted over the image's folder; without one nothing is."""
+    assert {one["name"] for one in pod(render())["volumes"]} == {"configuration", "queue"}
+    made = pod(render({"priceTable": {"configMap": "prices"}}))
+    assert {"name": "prices", "configMap": {"name": "prices"}} in made["volumes"]
+    folder = str(Path(variables()["SPANLOOM_PRICE_TABLE"]).parent)
+    assert {"name": "prices", "mountPath": folder, "readOnly": True} in made["containers"][0]["volumeMounts"]
+
+
 def test_the_version_is_that_of_the_distribution():
     """The chart's image is the one that the build command makes."""
     chart = load(CHART / "Chart.yaml")
@@ -244,7 +259,11 @@ def gateway(tmp_path) -> Iterator[dict[str, str]]:
     assert set_by_chart["SPANLOOM_QUEUE_DIR"] == mounts["queue"]
 
     ports = {name: str(port) for name, port in free_ports(PORTS, {}).items()}
-    here = {"SPANLOOM_LISTEN_HOST": "127.0.0.1", "SPANLOOM_QUEUE_DIR": str(tmp_path / "queue")}
+    here = {
+        "SPANLOOM_LISTEN_HOST": "127.0.0.1",
+        "SPANLOOM_QUEUE_DIR": str(tmp_path / "queue"),
+        "SPANLOOM_PRICE_TABLE": str(CONFIGURATION.with_name("prices.yaml")),
+    }
     variables_here = set_by_chart | here | {PORTS[name]: port for name, port in ports.items()}
     program = binaries.ensure("otelcol-spanloom")["otelcol-spanloom"]
     with (tmp_path / "log").open("w") as log:

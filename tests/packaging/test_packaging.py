@@ -72,6 +72,7 @@ def test_the_wheel_has_all_three_roots_and_the_collector_configuration(names):
     for package in ("genai", "openai", "dspy", "tools", "semconv", "cost", "export", "distro", "cli", "record"):
         assert f"spanloom/{package}/__init__.py" in names
     assert "spanloom/distro/collector_config/spanloom.yaml" in names
+    assert "spanloom/distro/collector_config/prices.yaml" in names
     assert "spanloom/cost/prices.json" in names
 
 

@@ -3,9 +3,9 @@
 ``price()`` is for your own code, ``explain()`` says how a name was matched, and ``load_overrides()`` puts prices of
 your own before the table (``SPANLOOM_PRICES`` does it without code; docs/costs.md). ``CostFinisher`` puts the cost of
 each model call on its span before that ends; the distribution registers it. ``SpanCosts`` does that for finished spans
-of other recorders, in the pipeline; ``cost_attributes`` is its answer for one. ``add_budget`` limits what calls may
-spend. The prices are the data of ``genai-prices`` (MIT, ``LICENSE.genai-prices``); nothing is fetched, and what nobody
-knows has no amount.
+of other recorders, in the pipeline; ``cost_attributes`` is its answer for one, and ``collector_prices`` is the table
+for a Collector. ``add_budget`` limits what calls may spend. The prices are the data of ``genai-prices`` (MIT,
+``LICENSE.genai-prices``); nothing is fetched, and what nobody knows has no amount.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from spanloom.cost._price import MoreCounts, Price, price
 if TYPE_CHECKING:
     from spanloom.cost._budget import Budget, BudgetExceeded
     from spanloom.cost._budgets import add_budget, budgets_from_settings, load_budgets
+    from spanloom.cost._collector import collector_prices
     from spanloom.cost._explain import Explanation, explain
     from spanloom.cost._finisher import CostFinisher
     from spanloom.cost._spans import SpanCosts, cost_attributes
@@ -38,6 +39,7 @@ __all__ = [
     "Window",
     "add_budget",
     "budgets_from_settings",
+    "collector_prices",
     "cost_attributes",
     "explain",
     "load_budgets",
@@ -58,6 +60,7 @@ _HOMES = {
     "Window": "_window",
     "add_budget": "_budgets",
     "budgets_from_settings": "_budgets",
+    "collector_prices": "_collector",
     "cost_attributes": "_spans",
     "explain": "_explain",
     "load_budgets": "_budgets",

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from spanloom import semconv
-from spanloom.cost._active import active
 from spanloom.cost._price import judge, status_without_rate
 from spanloom.cost._rate import SCALE, Rate
 from spanloom.cost._resolve import schedule_of
-from spanloom.cost._table import table
 from spanloom.cost._usage import NAMES, USUAL, Counts, counts_of
+from spanloom.cost._version import price_version
 from spanloom.semconv import CostCopy, OtherProvider, Spanloom
 
 if TYPE_CHECKING:
@@ -102,16 +100,6 @@ def _by_mode(rate: Rate, usage: UsageView) -> dict[str, int] | None:
     # Nobody says how much of what was cached is sound.
     mixed = usage.cache_read_input_tokens and (found.get("input_audio_tokens") or found.get("input_image_tokens"))
     return None if mixed else found
-
-
-def price_version() -> str:
-    """The data that amounts are from with the day of its release, and which prices of one's own are in effect."""
-    return _version(active.digest)
-
-
-@lru_cache(maxsize=1)
-def _version(digest: str) -> str:
-    return f"{table().source}, own prices {digest}" if digest else table().source
 
 
 class Writer:

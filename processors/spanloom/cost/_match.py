@@ -59,6 +59,8 @@ _COMPACT_DATE = re.compile(r"-(20\d\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?=-|:
 _PATHS = re.compile(r"^(?:(?:projects/[^/]+/)?(?:locations/[^/]+/)?publishers/[^/]+/models|models)/")
 # Of the public partition alone: China and GovCloud have prices of their own.
 _ARN = re.compile(r"^arn:aws:bedrock:[^:]*:[^:]*:(?:foundation-model|inference-profile)/(.+)$")
+# Prices of their own as well: the regions of both, and rented capacity, in LiteLLM's paths.
+_APART = re.compile(r"(?:^|/)(?:(?:us-gov|cn)-[a-z]+-\d|\d+-month-commitment)/")
 # Azure's deployments in one region of the world, as LiteLLM names them. Data zones cost a tenth more than the global
 # deployment, whose price is the table's (Azure's price list for OpenAI models).
 _AZURE_ZONE = re.compile(r"^(?:(?P<zone>eu|us)|global(?:-standard)?)/(?P<model>.+)$")
@@ -97,6 +99,10 @@ class Matcher:
             return self._first(index, self.spellings(index, name))
         who = plain_provider(provider)
         return None if who or host else self._without_provider(name)
+
+    def indexes(self) -> Iterable[Index]:
+        """All providers, in the table's order."""
+        return self._providers.values()
 
     def head(self, model: str) -> Index | None:
         """The provider that a name begins with: ``azure/gpt-4o``."""
@@ -144,6 +150,8 @@ class Matcher:
             # Its other parts may look like a model's name and say nothing of it.
             inner = _ARN.match(name)
             yield from inner.groups() if inner else ()
+            return
+        if index.row.id == "aws" and _APART.search(name):
             return
         yield name
         plain = _PATHS.sub("", name)
