@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from deploy.local import check, otlp
+from deploy.local._common import StackError
 from deploy.local._programs import PRICES
 from deploy.local.supervisor import Stack
 from spanloom.cost import cost_attributes
@@ -138,6 +139,20 @@ SILENT: dict[str, Attributes] = {
 EDGES = PRICED | FREE | SILENT
 
 
+# A table of one's own, and what 1,000 tokens in and 100 out, of which none was cached, cost by it.
+OWN_TABLE = """
+"version": "mine"
+"provider:acme": "acme"
+"acme/fee": {per_request: 0.25}
+"acme/both": {input: 1.0, output: 10.0, per_request: 0.25}
+"acme/over": {input: 1.0, output: 1.0, until: "2020-01-01", then: {input: 2.0, output: 2.0}}
+"acme/gone": {input: 1.0, output: 1.0, until: "2020-01-01"}
+"acme/coming": {input: 1.0, output: 1.0, until: "2999-01-01", then: {input: 2.0, output: 2.0}}
+"acme/thinking": {input: 1.0, output: 10.0, output_reasoning: 20.0}
+"""
+OWN_COSTS = {"fee": 0.25, "both": 0.252, "over": 0.0022, "gone": None, "coming": 0.0011, "thinking": 0.0025}
+
+
 @pytest.fixture(scope="module")
 def sent() -> list[Attributes]:
     """All spans, in one order."""
@@ -151,14 +166,19 @@ def priced(
     """What Jaeger has of each span that was sent."""
     folder = tmp_path_factory.mktemp("priced")
     with Stack.up(state_dir=folder, usual_ports=False) as stack:
-        send(stack, sent)
+        yield through(stack, sent)
 
-        def whole() -> list[Attributes] | None:
-            traces = check.search_traces(stack.jaeger_url, SERVICE)
-            found = {span["name"]: span["attributes"] for spans in traces.values() for span in spans}
-            return [found[str(place)] for place in range(len(sent))] if len(found) == len(sent) else None
 
-        yield check.eventually(whole, 60, f"{len(sent)} spans in Jaeger")
+def through(stack: Stack, sent: Sequence[Attributes]) -> list[Attributes]:
+    """What Jaeger has of each span."""
+    send(stack, sent)
+
+    def whole() -> list[Attributes] | None:
+        traces = check.search_traces(stack.jaeger_url, SERVICE)
+        found = {span["name"]: span["attributes"] for spans in traces.values() for span in spans}
+        return [found[str(place)] for place in range(len(sent))] if len(found) == len(sent) else None
+
+    return check.eventually(whole, 60, f"{len(sent)} spans in Jaeger")
 
 
 def send(stack: Stack, all_attributes: Sequence[Attributes]) -> None:
@@ -219,6 +239,27 @@ def test_edges(priced: list[Attributes], sent: list[Attributes], why: str) -> No
     else:
         assert same(found, cost_attributes(sent[place]) or {}), (found, cost_attributes(sent[place]))
         assert found[Spanloom.COST_PRICE_VERSION] == price_version()
+
+
+def test_a_table_of_ones_own(programs: dict[str, Path], tmp_path: Path) -> None:
+    """Fees, changes that are past and to come, and reasoning at a price of its own."""
+    table = tmp_path / "mine.yaml"
+    table.write_text(OWN_TABLE)
+    usage = {GenAI.USAGE_INPUT_TOKENS: 1000, GenAI.USAGE_OUTPUT_TOKENS: 100, GenAI.USAGE_REASONING_OUTPUT_TOKENS: 50}
+    cached = {GenAI.USAGE_CACHE_READ_INPUT_TOKENS: None, GenAI.USAGE_CACHE_WRITE_INPUT_TOKENS: None}
+    made = [{**call("acme", name), **usage, **cached} for name in OWN_COSTS]
+    sent = [{name: value for name, value in one.items() if value is not None} for one in made]
+    with Stack.up(
+        state_dir=tmp_path / "stack", usual_ports=False, environment={"SPANLOOM_PRICE_TABLE": str(table)}
+    ) as stack:
+        found = [one.get(Spanloom.COST_AMOUNT) for one in through(stack, sent)]
+    assert found == [expected if expected is None else pytest.approx(expected) for expected in OWN_COSTS.values()]
+
+
+def test_a_table_that_is_missing_stops_the_collector(programs: dict[str, Path], tmp_path: Path) -> None:
+    """The error names the file: spans without a cost would be a silent loss."""
+    with pytest.raises(StackError, match=r"lookup/price.*nowhere[.]yaml"):
+        Stack.up(state_dir=tmp_path / "stack", usual_ports=False, environment={"SPANLOOM_PRICE_TABLE": "/nowhere.yaml"})
 
 
 def test_the_configuration_reads_the_names_that_the_library_reads() -> None:

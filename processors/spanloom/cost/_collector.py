@@ -31,7 +31,7 @@ from spanloom.cost._collector_names import DAY, hosts, litellms_names, model_nam
 from spanloom.cost._rate import SCALE, Rate, Schedule
 from spanloom.cost._resolve import finding, schedule_of
 from spanloom.cost._table import table
-from spanloom.cost._usage import COUNTED, USUAL
+from spanloom.cost._usage import COUNTED, REQUESTS, USUAL
 from spanloom.cost._version import price_version
 from spanloom.cost._when import ALL_DAYS, ALWAYS, When, unix_s
 
@@ -41,7 +41,7 @@ Row = dict[str, Any]
 # Parts that have a price of their own and are counted in tokens of another kind than text.
 _BY_MODE: Final = frozenset({"input_audio", "cache_audio_read", "input_image", "cache_image_read", "input_video"})
 # What a plain call does not have.
-_UNCOUNTED: Final = frozenset({"cache_write_1h", "web_searches_kcount", "storage_searches_kcount", "requests_kcount"})
+_UNCOUNTED: Final = frozenset({"cache_write_1h", "web_searches_kcount", "storage_searches_kcount", REQUESTS})
 _USUAL: Final = COUNTED[:USUAL]
 _ANY_DATES: Final = ("-2023-01-01", "-20250615")
 _MILLION: Final = 10**6
@@ -139,7 +139,8 @@ def prices_of(rate: Rate) -> Row | None:
     """A rate as USD per million tokens; None where it is more than that, or no call is billed by tokens."""
     if rate.free:
         return {"free": True}
-    if not rate.prices_input or rate.beyond_text or rate.units - {*_USUAL, *_BY_MODE, *_UNCOUNTED}:
+    has_price = rate.prices_input or rate.units == frozenset({REQUESTS})
+    if not has_price or rate.beyond_text or rate.units - {*_USUAL, *_BY_MODE, *_UNCOUNTED}:
         return None
     row: Row = {unit: usd for unit, usd in zip(_USUAL, whole_prices(rate), strict=True) if unit in rate.units}
     if rate.per_call:
