@@ -11,6 +11,7 @@ from typing import Any
 from deploy.local._common import ROOT
 
 CONFIGURATION = ROOT / "collector_config" / "spanloom.yaml"
+RULES = ROOT / "deploy" / "rules" / "costs.yaml"
 PRICES = CONFIGURATION.with_name("prices.yaml")
 
 # The ports that people expect come first; where one is taken, another is chosen and printed.
@@ -158,7 +159,8 @@ def prometheus_configuration(ports: Mapping[str, int]) -> dict[str, Any]:
         return [{"targets": [f"127.0.0.1:{ports[port]}"]}]
 
     return {
-        "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
+        "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
+        "rule_files": [str(RULES)],
         "scrape_configs": [
             # job and instance are the services' own; without honor_labels they become exported_job, exported_instance.
             {"job_name": "spanloom", "honor_labels": True, "static_configs": target("collector_metrics")},

@@ -59,7 +59,7 @@ def test_it_runs_as_nobody_special(engine, image):
 
 
 def test_there_is_nothing_in_it_but_ours(engine, image):
-    """No shell, no library: the image's files are the four that were staged, and the configuration is the one."""
+    """No shell, no library: the image's files are those that were staged, and the configuration is the one."""
     container = engine.containers.create(image)
     try:
         with tarfile.open(fileobj=io.BytesIO(b"".join(container.export()))) as tar:
@@ -69,7 +69,12 @@ def test_there_is_nothing_in_it_but_ours(engine, image):
     finally:
         container.remove(v=True)
 
-    assert set(files) == {"etc/spanloom/spanloom.yaml", "etc/ssl/certs/ca-certificates.crt", "otelcol-spanloom"}
+    assert set(files) == {
+        "etc/spanloom/spanloom.yaml",
+        "etc/ssl/certs/ca-certificates.crt",
+        "otelcol-spanloom",
+        "usr/share/spanloom/prices.yaml",
+    }
 
 
 def test_built_twice_it_is_the_same(engine, image, context):
