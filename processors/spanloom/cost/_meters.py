@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
 import weakref
@@ -45,6 +46,16 @@ def whole(usd: float) -> int:
     return numerator << (UNIT_BITS + 1 - denominator.bit_length())
 
 
+def exact_sum(amounts: list[float]) -> int:
+    """The sum of amounts in units of 2**-1074 USD, exactly: the nearest float, and again of what that leaves."""
+    total = 0
+    rest = list(amounts)
+    while nearest := math.fsum(rest):
+        total += whole(nearest)
+        rest.append(-nearest)
+    return total
+
+
 class Sums:
     """Exact sums of amounts by attributes, read when metrics are collected.
 
@@ -81,7 +92,7 @@ class Sums:
             self._settling = True
             for key, waiting in list(self._waiting.items()):
                 if count := len(waiting):
-                    self._sums[key] = self._sums.get(key, 0) + sum(map(whole, waiting[:count]))
+                    self._sums[key] = self._sums.get(key, 0) + exact_sum(waiting[:count])
                     del waiting[:count]
             self._settling = False
 
