@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from spanloom import semconv
 from spanloom.cost._active import active
@@ -12,7 +12,7 @@ from spanloom.cost._price import judge, status_without_rate
 from spanloom.cost._rate import SCALE, Rate
 from spanloom.cost._resolve import schedule_of
 from spanloom.cost._table import table
-from spanloom.cost._usage import NAMES, USUAL, Counts, counts_of
+from spanloom.cost._usage import MODES, NAMES, USUAL, Counts, counts_of
 from spanloom.semconv import CostCopy, OtherProvider, Spanloom
 
 if TYPE_CHECKING:
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
 CURRENCY: Final = "USD"
 LOCAL, PROVIDER = "local", "provider"
-# Units of sound and pictures, which few models have; and those of which telemetry has no counts.
-_MODES: Final = frozenset({"input_audio", "output_audio", "input_image", "output_image", "output_video"})
+# Units of which telemetry has no counts.
 _UNTOLD: Final = frozenset({"output_video", "audio_hours", "input_audio_hours"})
 _OF_OUTPUT: Final = tuple(name.startswith(("output_", "citation_")) for name in NAMES)
 _COPIES: Final = {"logfire": CostCopy.LOGFIRE, "openinference": CostCopy.OPENINFERENCE}
@@ -37,6 +36,10 @@ class Verdict(NamedTuple):
     source: str = LOCAL
     rate: Rate | None = None
     counts: Counts | None = None
+
+
+# Without the function around it.
+_NEW: Final[Callable[[type[Verdict], tuple[Any, ...]], Verdict]] = cast("Any", tuple).__new__
 
 
 def judged(
@@ -65,8 +68,13 @@ def _by_table(schedule: Schedule | None, usage: UsageView | None) -> Verdict:
     tokens_in, tokens_out = usage.input_tokens, usage.output_tokens
     cached, written = usage.cache_read_input_tokens, usage.cache_write_input_tokens
     counts = counts_of(tokens_in, tokens_out, cached, written, usage.reasoning_output_tokens)
+    usual = schedule.always if schedule is not None else None
+    # Nearly all calls: nothing else is asked of them.
+    if usual is not None and usual.is_usual and counts is not None and tokens_in is not None and tokens_out is not None:
+        usd = usual.amount(counts) / SCALE
+        return _NEW(Verdict, ("priced", usd, usd, LOCAL, usual, counts))
     status, amount, rate = judge(schedule, counts, tokens_in, tokens_out, None)
-    if rate is not None and counts is not None and not rate.units.isdisjoint(_MODES):
+    if rate is not None and counts is not None and not rate.units.isdisjoint(MODES):
         rest = _by_mode(rate, usage)
         if rest:
             counts = counts_of(tokens_in, tokens_out, cached, written, usage.reasoning_output_tokens, rest)

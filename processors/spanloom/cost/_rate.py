@@ -17,6 +17,7 @@ from spanloom.cost._table import Model, PriceSet, Table, items
 from spanloom.cost._usage import (
     COUNTED,
     MEASURES,
+    MODES,
     REQUESTS,
     TICKS,
     TOOLS,
@@ -60,6 +61,8 @@ class Rate(NamedTuple):
     least_seconds: int = 0
     # Of a rate with prices for input and output and without steps: the coefficients of the usual counts.
     plain: tuple[int, int, int, int, int] | None = None
+    # Such a rate, and neither sound nor pictures have a price of their own: the usual counts tell the whole cost.
+    is_usual: bool = False
 
     def amount(self, counts: Counts) -> int:
         """10⁻²⁴ USD for these counts."""
@@ -191,8 +194,10 @@ class Context:
             return Rate(rule, ((0, (0,) * len(COUNTED)),), free=True, source=self._source)
         if prices.keys().isdisjoint(COUNTED[:TOOLS]) and REQUESTS not in prices:
             return None
+        beyond_text = any(self._is_beyond_text(unit) for unit in prices)
         edges = sorted({0, *(edge for price in prices.values() for edge, _ in steps(price))})
         bands = tuple((edge, self._band(prices, edge)) for edge in edges)
+        plain = plain_of(bands, len(bands) == 1 and "input" in prices and "output" in prices)
         return Rate(
             rule,
             bands,
@@ -201,9 +206,10 @@ class Context:
             source=self._source,
             prices_input="input" in prices,
             prices_output="output" in prices,
-            beyond_text=any(self._is_beyond_text(unit) for unit in prices),
+            beyond_text=beyond_text,
             least_seconds=_LEAST_SECONDS.get(rule, 0),
-            plain=plain_of(bands, len(bands) == 1 and "input" in prices and "output" in prices),
+            plain=plain,
+            is_usual=plain is not None and not beyond_text and MODES.isdisjoint(prices),
         )
 
     def _is_beyond_text(self, unit: str) -> bool:
