@@ -71,21 +71,20 @@ def _by_table(schedule: Schedule | None, usage: UsageView | None) -> Verdict:
     usual = schedule.always if schedule is not None else None
     # Nearly all calls: nothing else is asked of them.
     if usual is not None and usual.is_usual and counts is not None and tokens_in is not None and tokens_out is not None:
-        usd = usual.amount(counts) / SCALE
+        usd = usual.usd(counts)
         return _NEW(Verdict, ("priced", usd, usd, LOCAL, usual, counts))
-    status, amount, rate = judge(schedule, counts, tokens_in, tokens_out, None)
+    status, usd, rate = judge(schedule, counts, tokens_in, tokens_out, None)
     if rate is not None and counts is not None and not rate.units.isdisjoint(MODES):
         rest = _by_mode(rate, usage)
         if rest:
             counts = counts_of(tokens_in, tokens_out, cached, written, usage.reasoning_output_tokens, rest)
-            status, amount, rate = judge(schedule, counts, tokens_in, tokens_out, None)
-        if rest is None and amount is not None:
+            status, usd, rate = judge(schedule, counts, tokens_in, tokens_out, None)
+        if rest is None and usd is not None:
             return Verdict("unknown_usage", None, None)
-    elif amount is not None and rate is not None and rate.beyond_text:
+    elif usd is not None and rate is not None and rate.beyond_text:
         return Verdict("unknown_usage", None, None)
-    if amount is None:
+    if usd is None:
         return Verdict(status, None, None)
-    usd = amount / SCALE
     return Verdict(status, usd, usd, LOCAL, rate, counts)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
+from math import gcd
 from operator import mul
 from typing import Any, Literal, NamedTuple
 
@@ -34,6 +35,8 @@ Status = Literal["priced", "free", "unknown_model", "unknown_usage", "unknown_pr
 SCALE = 10**24
 
 Band = tuple[int, ...]
+# Parts of a dollar that the others are in; the fee of a call; coefficients of the usual counts.
+Plain = tuple[int, int, int, int, int, int, int]
 # Groq bills at least so many seconds of a transcription (its price list; genai-prices has it in code as well).
 _LEAST_SECONDS = {"groq/whisper-large-v3": 10, "groq/whisper-large-v3-turbo": 10}
 # What a call's price depends on besides its counts: for each circumstance the (key, value) pairs that the source may
@@ -59,21 +62,22 @@ class Rate(NamedTuple):
     # not tell what such a call costs.
     beyond_text: bool = False
     least_seconds: int = 0
-    # Of a rate with prices for input and output and without steps: the coefficients of the usual counts.
-    plain: tuple[int, int, int, int, int] | None = None
+    # Of a rate with prices for input and output and without steps: what the usual counts cost, in small numbers.
+    plain: Plain | None = None
     # Such a rate, and neither sound nor pictures have a price of their own: the usual counts tell the whole cost.
     is_usual: bool = False
 
+    def usd(self, counts: Counts) -> float:
+        """USD for these counts: the float next to the exact amount."""
+        if self.plain is None or len(counts) > USUAL:
+            return self.amount(counts) / SCALE
+        per_usd, fee, of_in, of_out, of_cached, of_written, of_thought = self.plain
+        tokens_in, tokens_out, cached, written, thought = counts
+        total = fee + of_in * tokens_in + of_out * tokens_out
+        return (total + of_cached * cached + of_written * written + of_thought * thought) / per_usd
+
     def amount(self, counts: Counts) -> int:
         """10⁻²⁴ USD for these counts."""
-        if self.plain is None or len(counts) > USUAL:
-            return self._amount(counts)
-        usd_in, usd_out, usd_cached, usd_written, usd_thought = self.plain
-        tokens_in, tokens_out, cached, written, thought = counts
-        total = self.per_call + usd_in * tokens_in + usd_out * tokens_out
-        return total + usd_cached * cached + usd_written * written + usd_thought * thought
-
-    def _amount(self, counts: Counts) -> int:
         if self.least_seconds and len(counts) > USUAL:
             counts = with_least_seconds(counts, self.least_seconds)
         return self.per_call + sum(map(mul, self._band(counts[0]), counts))
@@ -107,7 +111,13 @@ class Rate(NamedTuple):
         """The same at this fraction of its prices."""
         bands = tuple((edge, tuple(int(one * factor) for one in band)) for edge, band in self.bands)
         fee = int(self.per_call * factor)
-        return self._replace(rule=rule, bands=bands, per_call=fee, source=source, plain=plain_of(bands, self.plain))
+        plain = plain_of(bands, fee) if self.plain else None
+        return self._replace(rule=rule, bands=bands, per_call=fee, source=source, plain=plain)
+
+    def with_fee(self, fee: int) -> Rate:
+        """The same with so much more for each call."""
+        fee += self.per_call
+        return self._replace(per_call=fee, free=False, plain=plain_of(self.bands, fee) if self.plain else None)
 
 
 class Phase(NamedTuple):
@@ -197,19 +207,20 @@ class Context:
         beyond_text = any(self._is_beyond_text(unit) for unit in prices)
         edges = sorted({0, *(edge for price in prices.values() for edge, _ in steps(price))})
         bands = tuple((edge, self._band(prices, edge)) for edge in edges)
-        plain = plain_of(bands, len(bands) == 1 and "input" in prices and "output" in prices)
+        fee = self.coefficient(REQUESTS, prices[REQUESTS], 0) if REQUESTS in prices else 0
+        is_plain = len(bands) == 1 and "input" in prices and "output" in prices
         return Rate(
             rule,
             bands,
-            per_call=self.coefficient(REQUESTS, prices[REQUESTS], 0) if REQUESTS in prices else 0,
+            per_call=fee,
             units=frozenset(prices),
             source=self._source,
             prices_input="input" in prices,
             prices_output="output" in prices,
             beyond_text=beyond_text,
             least_seconds=_LEAST_SECONDS.get(rule, 0),
-            plain=plain,
-            is_usual=plain is not None and not beyond_text and MODES.isdisjoint(prices),
+            plain=plain_of(bands, fee) if is_plain else None,
+            is_usual=is_plain and not beyond_text and MODES.isdisjoint(prices),
         )
 
     def _is_beyond_text(self, unit: str) -> bool:
@@ -243,12 +254,15 @@ class Context:
         return share
 
 
-def plain_of(bands: tuple[tuple[int, Band], ...], is_plain: object) -> tuple[int, int, int, int, int] | None:
-    """The coefficients of the usual counts, for a rate that needs no more."""
-    if not is_plain:
-        return None
+def plain_of(bands: tuple[tuple[int, Band], ...], fee: int) -> Plain:
+    """The fee and the coefficients of the usual counts in the largest unit that all of them are whole numbers of.
+
+    Python is three times as fast with numbers that fit into a machine's word.
+    """
     usd_in, usd_out, usd_cached, usd_written, usd_thought = bands[0][1][:USUAL]
-    return usd_in, usd_out, usd_cached, usd_written, usd_thought
+    unit = gcd(SCALE, fee, usd_in, usd_out, usd_cached, usd_written, usd_thought)
+    of_in, of_out = usd_in // unit, usd_out // unit
+    return SCALE // unit, fee // unit, of_in, of_out, usd_cached // unit, usd_written // unit, usd_thought // unit
 
 
 def steps(price: Any) -> Iterator[tuple[int, str]]:
