@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
@@ -68,7 +69,7 @@ def _by_table(schedule: Schedule | None, usage: UsageView | None) -> Verdict:
     tokens_in, tokens_out = usage.input_tokens, usage.output_tokens
     cached, written = usage.cache_read_input_tokens, usage.cache_write_input_tokens
     counts = counts_of(tokens_in, tokens_out, cached, written, usage.reasoning_output_tokens)
-    usual = schedule.always if schedule is not None else None
+    usual = None if schedule is None else schedule.always or schedule.at(time.time())
     # Nearly all calls: nothing else is asked of them.
     if usual is not None and usual.is_usual and counts is not None and tokens_in is not None and tokens_out is not None:
         usd = usual.usd(counts)

@@ -113,7 +113,7 @@ def judge(
     if found is None:
         return "unknown_model", None, None
     # Most models have one price for all time; only the others need to know the moment.
-    rate = found.always or found.at(int(time.time()) if at is None else unix_s(at))
+    rate = found.always or found.at(time.time() if at is None else unix_s(at))
     if rate is None:
         return status_without_rate(found, counts), None, None
     if counts is None:

@@ -134,23 +134,23 @@ class Schedule(NamedTuple):
     """The rates of a model; the first phase that holds wins.
 
     ``always``: the one rate of a model whose price never changes. ``otherwise``: the status where no rate is known.
-    ``latest``: the minute that was asked for last, and its rate; all phases begin and end with a minute.
+    ``latest``: the minute that was asked for last, its end, and its rate; all phases begin and end with a minute.
     """
 
     rule: str
     phases: tuple[Phase, ...]
     otherwise: Status
     always: Rate | None
-    latest: list[tuple[int, Rate | None]]
+    latest: list[tuple[float, float, Rate | None]]
 
-    def at(self, moment_s: int) -> Rate | None:
+    def at(self, moment_s: float) -> Rate | None:
         """The rate at a moment (Unix seconds)."""
-        minute = moment_s // 60
-        known_minute, known = self.latest[0]
-        if known_minute == minute:
-            return known
-        found = next((phase.rate for phase in self.phases if phase.holds(moment_s)), None)
-        self.latest[0] = (minute, found)
+        begin_s, end_s, found = self.latest[0]
+        if begin_s <= moment_s < end_s:
+            return found
+        minute = int(moment_s // 60)
+        found = next((phase.rate for phase in self.phases if phase.holds(minute * 60)), None)
+        self.latest[0] = (minute * 60.0, minute * 60.0 + 60.0, found)
         return found
 
 
@@ -162,7 +162,7 @@ def schedule(rule: str, phases: Sequence[Phase], otherwise: Status = "unknown_pr
         if not phase.when:
             break
     always = found[0].rate if found and not found[0].when else None
-    return Schedule(rule, tuple(found), otherwise, always, [(-1, None)])
+    return Schedule(rule, tuple(found), otherwise, always, [(0.0, 0.0, None)])
 
 
 class Context:
