@@ -135,17 +135,19 @@ class Meters:
 
     def record(self, verdict: Verdict, attributes: Mapping[str, Any], provider: str | None, model: str | None) -> None:
         """One call. ``attributes``: those of its other metrics. The model is named where nobody knows its price."""
-        if verdict.usd is None:
+        usd = verdict.usd
+        if usd is None:
             self._unpriced.add(1, {**attributes, Spanloom.COST_STATUS: verdict.status})
             if verdict.status == "unknown_model":
                 self._name_once(provider, model)
             return
-        self._cost.record(verdict.usd, {**attributes, Spanloom.COST_CURRENCY: CURRENCY})
-        key = _key_of(attributes)
-        self._totals.add(key, verdict.usd)
+        self._cost.record(usd, {**attributes, Spanloom.COST_CURRENCY: CURRENCY})
+        # Made into attributes when metrics are collected.
+        whose, asked = attributes.get(GenAI.PROVIDER_NAME), attributes.get(GenAI.REQUEST_MODEL)
+        self._totals.add((whose, asked, None), usd)
         if verdict.source == PROVIDER and verdict.own_usd is not None:
-            self._drift.add((*key[:2], PROVIDER), verdict.usd)
-            self._drift.add((*key[:2], LOCAL), verdict.own_usd)
+            self._drift.add((whose, asked, PROVIDER), usd)
+            self._drift.add((whose, asked, LOCAL), verdict.own_usd)
 
     def _name_once(self, provider: str | None, model: str | None) -> None:
         key = (provider, model)
@@ -164,11 +166,6 @@ def _rows_of(key: _Key) -> dict[str, Any]:
         return {"otel.metric.overflow": True}
     told = {name: value for name, value in zip(_NAMES, key, strict=True) if value is not None}
     return {**told, Spanloom.COST_CURRENCY: CURRENCY}
-
-
-def _key_of(attributes: Mapping[str, Any]) -> _Key:
-    """Provider, model and source: made into attributes when metrics are collected."""
-    return attributes.get(GenAI.PROVIDER_NAME), attributes.get(GenAI.REQUEST_MODEL), None
 
 
 def _sums_of(meter: Any) -> tuple[Sums, Sums]:
