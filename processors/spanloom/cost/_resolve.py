@@ -26,8 +26,6 @@ _TIERS: Final = {
 # Whoever deploys a model there names it.
 _AZURE: Final = "azure"
 _NOBODY_KNOWS: Final = "unknown_deployment"
-# What is no name, or too long to be one: it must not stay in the cache.
-_NO_NAME: Final = ""
 Conditions = tuple[tuple[str, str], ...]
 
 
