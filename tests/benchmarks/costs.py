@@ -55,8 +55,8 @@ class First(NamedTuple):
     memory_mb: float
 
 
-def ours(**more: str) -> Once:
-    """One warm price of ours, written as people write it."""
+def ours() -> Once:
+    """One warm price of ours, written as people write it: a call with ``**`` takes Python a fifth longer."""
     from spanloom.cost import price
 
     return lambda: price(
@@ -66,13 +66,23 @@ def ours(**more: str) -> Once:
         output_tokens=678,
         cache_read_tokens=9_876,
         cache_write_tokens=0,
-        **more,
     )
 
 
 def ours_in_full() -> Once:
     """The same with all that telemetry tells of a call."""
-    return ours(service_tier="priority", server_address="api.openai.com")
+    from spanloom.cost import price
+
+    return lambda: price(
+        "gpt-4o-mini",
+        provider="openai",
+        input_tokens=12_345,
+        output_tokens=678,
+        cache_read_tokens=9_876,
+        cache_write_tokens=0,
+        service_tier="priority",
+        server_address="api.openai.com",
+    )
 
 
 def theirs() -> Once:
@@ -160,7 +170,7 @@ def main() -> None:
     ended = finisher()
     print(f"{'a bare span':<34}{ended['span']:8.2f} µs")
     word = verdict(ended["finisher"] / ended["span"], BAR_FINISHER, "a span")
-    print(f"{'the finisher, without the SDK record':<34}{ended['finisher']:8.2f} µs     {word}")
+    print(f"{'the finisher without SDK metrics':<34}{ended['finisher']:8.2f} µs     {word}")
     one = first()
     mine, others = one["ours"], one["genai-prices"]
     print(f"{'first price, CPU':<34}{mine.cpu_ms:8.1f} ms, genai-prices {others.cpu_ms:.1f} ms", end="  ")
