@@ -9,22 +9,21 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from spanloom import semconv
 from spanloom.cost._active import active
+from spanloom.cost._parts import parts_of
 from spanloom.cost._price import judge, status_without_rate
-from spanloom.cost._rate import SCALE, Rate
 from spanloom.cost._resolve import schedule_of
 from spanloom.cost._table import table
-from spanloom.cost._usage import MODES, NAMES, USUAL, Counts, counts_of
+from spanloom.cost._usage import MODES, Counts, counts_of
 from spanloom.semconv import CostCopy, OtherProvider, Spanloom
 
 if TYPE_CHECKING:
-    from spanloom.cost._rate import Schedule
+    from spanloom.cost._rate import Rate, Schedule
     from spanloom.genai.hooks import UsageView
 
 CURRENCY: Final = "USD"
 LOCAL, PROVIDER = "local", "provider"
 # Units of which telemetry has no counts.
 _UNTOLD: Final = frozenset({"output_video", "audio_hours", "input_audio_hours"})
-_OF_OUTPUT: Final = tuple(name.startswith(("output_", "citation_")) for name in NAMES)
 _COPIES: Final = {"logfire": CostCopy.LOGFIRE, "openinference": CostCopy.OPENINFERENCE}
 
 
@@ -159,33 +158,3 @@ def _copies() -> Iterator[str]:
             semconv.warn_once("SPANLOOM_COST_COMPAT", name, f"one of {', '.join(_COPIES)}", "nothing for it")
         else:
             yield known
-
-
-def parts_of(rate: Rate, counts: Counts) -> dict[str, float]:
-    """The amount in parts of which none contains another, in USD; parts without tokens are left out.
-
-    A rate's coefficients are each part's price less the price of what contains it, so all parts are differences of
-    amounts, and their sum (before they become floats) is the amount exactly.
-    """
-    given, made, cached, written, reasoned = counts[:USUAL]
-    rest = counts[USUAL:]
-    rest_in = tuple(0 if of_output else one for one, of_output in zip(rest, _OF_OUTPUT, strict=False))
-    rest_out = tuple(one if of_output else 0 for one, of_output in zip(rest, _OF_OUTPUT, strict=False))
-    other = rate.amount((0,) * USUAL)
-    plain = rate.amount((given, 0, 0, 0, 0)) - other
-    each = plain // given if given else 0
-    read = rate.amount((given, 0, cached, 0, 0)) - other - plain + each * cached
-    wrote = rate.amount((given, 0, 0, written, 0)) - other - plain + each * written
-    taken = rate.amount((given, 0, cached, written, 0, *rest_in)) - other
-    spoken = rate.amount((given, made - reasoned, 0, 0, 0)) - other - plain
-    thought = rate.amount((given, made, 0, 0, reasoned)) - other - plain - spoken
-    given_out = rate.amount((given, made, 0, 0, reasoned, *rest_out)) - other - plain
-    rows = (
-        (Spanloom.COST_INPUT, given - cached - written, taken - read - wrote),
-        (Spanloom.COST_CACHE_READ, cached, read),
-        (Spanloom.COST_CACHE_WRITE, written, wrote),
-        (Spanloom.COST_OUTPUT, made - reasoned, given_out - thought),
-        (Spanloom.COST_REASONING, reasoned, thought),
-        (Spanloom.COST_OTHER, other, other),
-    )
-    return {name: part / SCALE for name, count, part in rows if count}

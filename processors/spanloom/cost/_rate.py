@@ -80,10 +80,10 @@ class Rate(NamedTuple):
         """10⁻²⁴ USD for these counts."""
         if self.least_seconds and len(counts) > USUAL:
             counts = with_least_seconds(counts, self.least_seconds)
-        return self.per_call + sum(map(mul, self._band(counts[0]), counts))
+        return self.per_call + sum(map(mul, self.band(counts[0]), counts))
 
-    def _band(self, input_tokens: int) -> Band:
-        """A step's prices hold for all tokens of a call with more input tokens than its edge."""
+    def band(self, input_tokens: int) -> Band:
+        """The coefficients that hold: a step's are for all tokens of a call with more input tokens than its edge."""
         found = self.bands[0][1]
         for edge, band in self.bands:
             if input_tokens > edge:
