@@ -68,24 +68,39 @@ def _by_table(schedule: Schedule | None, usage: UsageView | None) -> Verdict:
     tokens_in, tokens_out = usage.input_tokens, usage.output_tokens
     cached, written = usage.cache_read_input_tokens, usage.cache_write_input_tokens
     counts = counts_of(tokens_in, tokens_out, cached, written, usage.reasoning_output_tokens)
-    usual = None if schedule is None else schedule.always or schedule.at(time.time())
+    searched = usage.web_searches or usage.storage_searches
+    usual = None if schedule is None or searched else schedule.always or schedule.at(time.time())
     # Nearly all calls: nothing else is asked of them.
     if usual is not None and usual.is_usual and counts is not None and tokens_in is not None and tokens_out is not None:
         usd = usual.usd(counts)
         return _NEW(Verdict, ("priced", usd, usd, LOCAL, usual, counts))
+    return _with_more(schedule, usage, counts)
+
+
+def _with_more(schedule: Schedule | None, usage: UsageView, counts: Counts | None) -> Verdict:
+    """The verdict where sound, pictures or searches may have a price of their own."""
+    tokens_in, tokens_out = usage.input_tokens, usage.output_tokens
     status, usd, rate = judge(schedule, counts, tokens_in, tokens_out, None)
+    by_mode: dict[str, int] | None = {}
     if rate is not None and counts is not None and not rate.units.isdisjoint(MODES):
-        rest = _by_mode(rate, usage)
-        if rest:
-            counts = counts_of(tokens_in, tokens_out, cached, written, usage.reasoning_output_tokens, rest)
-            status, usd, rate = judge(schedule, counts, tokens_in, tokens_out, None)
-        if rest is None and usd is not None:
-            return Verdict("unknown_usage", None, None)
-    elif usd is not None and rate is not None and rate.beyond_text:
+        by_mode = _by_mode(rate, usage)
+    elif rate is not None and rate.beyond_text:
+        by_mode = None
+    if by_mode is None and usd is not None:
         return Verdict("unknown_usage", None, None)
+    rest = {**(by_mode or {}), **_searches(usage)}
+    if rest and counts is not None:
+        cached, written = usage.cache_read_input_tokens, usage.cache_write_input_tokens
+        counts = counts_of(tokens_in, tokens_out, cached, written, usage.reasoning_output_tokens, rest)
+        status, usd, rate = judge(schedule, counts, tokens_in, tokens_out, None)
     if usd is None:
         return Verdict(status, None, None)
     return Verdict(status, usd, usd, LOCAL, rate, counts)
+
+
+def _searches(usage: UsageView) -> dict[str, int]:
+    told = {"web_searches": usage.web_searches, "storage_searches": usage.storage_searches}
+    return {name: count for name, count in told.items() if count}
 
 
 def _by_mode(rate: Rate, usage: UsageView) -> dict[str, int] | None:
