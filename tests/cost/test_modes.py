@@ -177,6 +177,12 @@ def test_what_does_not_tell_enough(usage: Usage) -> None:
     assert audio(usage) == Verdict("unknown_usage", None, None)
 
 
+def test_video_is_counted_by_nobody() -> None:
+    """A model that may answer with it, at a price of its own: whatever else is counted is not enough."""
+    usage = Usage(1000, 500, audio_output_tokens=0, image_output_tokens=0)
+    assert judged("gcp.gemini", "gemini-omni-1.1-flash", None, None, usage) == Verdict("unknown_usage", None, None)
+
+
 def test_the_version_names_own_prices(overrides: None, tmp_path: Path) -> None:
     """By the beginning of the file's SHA-256, for as long as they are in effect."""
     file = tmp_path / "prices.yaml"

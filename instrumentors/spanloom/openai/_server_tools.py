@@ -32,8 +32,7 @@ _TOOLS: Final = {
 
 def tell_server_tools(call: Inference | FetchResponse, output: Iterable[Any]) -> list[str]:
     """Tell of each of them in a response's output. Gives the tools of the searches that are billed."""
-    told = (tell_server_tool(call, item) for item in output)
-    return [tool for tool in told if tool is not None]
+    return [tool for item in output if (tool := tell_server_tool(call, item)) is not None]
 
 
 def tell_server_tool(call: Inference | FetchResponse, item: Any) -> str | None:
