@@ -122,8 +122,9 @@ def warm(blocks: int = BLOCKS, calls: int = 2_000) -> dict[str, float]:
     return best
 
 
-def finisher(blocks: int = BLOCKS, calls: int = 2_000) -> dict[str, float]:
-    """Microseconds of the bare span and of the finisher; minima over blocks by turns."""
+def finisher(blocks: int = 3 * BLOCKS, calls: int = 1_000) -> dict[str, float]:
+    """Microseconds of the bare span and of the finisher; minima over blocks by turns, more and shorter ones: the bar is
+    near."""
     from tests.benchmarks._telemetry import Bench
     from tests.benchmarks.cases import OFF, cost, span
 
