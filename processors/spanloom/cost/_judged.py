@@ -11,6 +11,7 @@ from spanloom import semconv
 from spanloom.cost._active import active
 from spanloom.cost._parts import parts_of
 from spanloom.cost._price import judge, status_without_rate
+from spanloom.cost._rate import usd_of
 from spanloom.cost._resolve import schedule_of
 from spanloom.cost._table import table
 from spanloom.cost._usage import MODES, Counts, counts_of
@@ -69,11 +70,13 @@ def _by_table(schedule: Schedule | None, usage: UsageView | None) -> Verdict:
     cached, written = usage.cache_read_input_tokens, usage.cache_write_input_tokens
     counts = counts_of(tokens_in, tokens_out, cached, written, usage.reasoning_output_tokens)
     searched = usage.web_searches or usage.storage_searches
-    usual = None if schedule is None or searched else schedule.always or schedule.at(time.time())
+    rate = None if schedule is None or searched else schedule.always or schedule.at(time.time())
     # Nearly all calls: nothing else is asked of them.
-    if usual is not None and usual.is_usual and counts is not None and tokens_in is not None and tokens_out is not None:
-        usd = usual.usd(counts)
-        return _NEW(Verdict, ("priced", usd, usd, LOCAL, usual, counts))
+    if rate is not None and counts is not None and tokens_in is not None and tokens_out is not None:
+        usual = rate.usual
+        if usual is not None:
+            usd = usd_of(usual, counts)
+            return _NEW(Verdict, ("priced", usd, usd, LOCAL, rate, counts))
     return _with_more(schedule, usage, counts)
 
 

@@ -141,7 +141,10 @@ class Meters:
             if verdict.status == "unknown_model":
                 self._name_once(provider, model)
             return
-        self._cost.record(usd, {**attributes, Spanloom.COST_CURRENCY: CURRENCY})
+        # A copy and one more: a third less than both in one display.
+        told = dict(attributes)
+        told[Spanloom.COST_CURRENCY] = CURRENCY
+        self._cost.record(usd, told)
         # Made into attributes when metrics are collected.
         whose, asked = attributes.get(GenAI.PROVIDER_NAME), attributes.get(GenAI.REQUEST_MODEL)
         self._totals.add((whose, asked, None), usd)

@@ -64,17 +64,14 @@ class Rate(NamedTuple):
     least_seconds: int = 0
     # Of a rate with prices for input and output and without steps: what the usual counts cost, in small numbers.
     plain: Plain | None = None
-    # Such a rate, and neither sound nor pictures have a price of their own: the usual counts tell the whole cost.
-    is_usual: bool = False
+    # The same where neither sound nor pictures have a price of their own: the usual counts tell the whole cost.
+    usual: Plain | None = None
 
     def usd(self, counts: Counts) -> float:
         """USD for these counts: the float next to the exact amount."""
         if self.plain is None or len(counts) > USUAL:
             return self.amount(counts) / SCALE
-        per_usd, fee, of_in, of_out, of_cached, of_written, of_thought = self.plain
-        tokens_in, tokens_out, cached, written, thought = counts
-        total = fee + of_in * tokens_in + of_out * tokens_out
-        return (total + of_cached * cached + of_written * written + of_thought * thought) / per_usd
+        return usd_of(self.plain, counts)
 
     def amount(self, counts: Counts) -> int:
         """10⁻²⁴ USD for these counts."""
@@ -111,13 +108,15 @@ class Rate(NamedTuple):
         """The same at this fraction of its prices."""
         bands = tuple((edge, tuple(int(one * factor) for one in band)) for edge, band in self.bands)
         fee = int(self.per_call * factor)
-        plain = plain_of(bands, fee) if self.plain else None
-        return self._replace(rule=rule, bands=bands, per_call=fee, source=source, plain=plain)
+        return self._replace(rule=rule, bands=bands, source=source)._with_fee(fee)
 
     def with_fee(self, fee: int) -> Rate:
         """The same with so much more for each call."""
-        fee += self.per_call
-        return self._replace(per_call=fee, free=False, plain=plain_of(self.bands, fee) if self.plain else None)
+        return self._replace(free=False)._with_fee(self.per_call + fee)
+
+    def _with_fee(self, fee: int) -> Rate:
+        plain = plain_of(self.bands, fee) if self.plain else None
+        return self._replace(per_call=fee, plain=plain, usual=plain if self.usual else None)
 
 
 class Phase(NamedTuple):
@@ -208,7 +207,7 @@ class Context:
         edges = sorted({0, *(edge for price in prices.values() for edge, _ in steps(price))})
         bands = tuple((edge, self._band(prices, edge)) for edge in edges)
         fee = self.coefficient(REQUESTS, prices[REQUESTS], 0) if REQUESTS in prices else 0
-        is_plain = len(bands) == 1 and "input" in prices and "output" in prices
+        plain = plain_of(bands, fee) if len(bands) == 1 and "input" in prices and "output" in prices else None
         return Rate(
             rule,
             bands,
@@ -219,8 +218,8 @@ class Context:
             prices_output="output" in prices,
             beyond_text=beyond_text,
             least_seconds=_LEAST_SECONDS.get(rule, 0),
-            plain=plain_of(bands, fee) if is_plain else None,
-            is_usual=is_plain and not beyond_text and MODES.isdisjoint(prices),
+            plain=plain,
+            usual=plain if not beyond_text and MODES.isdisjoint(prices) else None,
         )
 
     def _is_beyond_text(self, unit: str) -> bool:
@@ -263,6 +262,14 @@ def plain_of(bands: tuple[tuple[int, Band], ...], fee: int) -> Plain:
     unit = gcd(SCALE, fee, usd_in, usd_out, usd_cached, usd_written, usd_thought)
     of_in, of_out = usd_in // unit, usd_out // unit
     return SCALE // unit, fee // unit, of_in, of_out, usd_cached // unit, usd_written // unit, usd_thought // unit
+
+
+def usd_of(plain: Plain, counts: Counts) -> float:
+    """What the usual counts cost."""
+    per_usd, fee, of_in, of_out, of_cached, of_written, of_thought = plain
+    tokens_in, tokens_out, cached, written, thought = counts
+    total = fee + of_in * tokens_in + of_out * tokens_out
+    return (total + of_cached * cached + of_written * written + of_thought * thought) / per_usd
 
 
 def steps(price: Any) -> Iterator[tuple[int, str]]:
