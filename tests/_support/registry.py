@@ -25,6 +25,7 @@ OWN_TYPES = {
     Spanloom.COST_CACHE_READ: "double",
     Spanloom.COST_CACHE_WRITE: "double",
     Spanloom.COST_REASONING: "double",
+    Spanloom.COST_AUDIO: "double",
     Spanloom.COST_OTHER: "double",
     CostCopy.LOGFIRE: "double",
     CostCopy.OPENINFERENCE: "double",

@@ -264,15 +264,18 @@ def test_tools_are_measured(capsys: pytest.CaptureFixture[str], monkeypatch: pyt
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="genai-prices needs Python 3.11")
 def test_costs_are_measured(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Warm prices and a first one run against genai-prices; the printed table has a verdict for each bar."""
+    """Warm prices and a first one run against genai-prices, the finisher against a span; each bar has a verdict."""
     from tests.benchmarks import costs
 
     assert min(costs.warm(blocks=1, calls=20).values()) > 0
+    assert min(costs.finisher(blocks=1, calls=20).values()) > 0
+    monkeypatch.setattr(costs, "finisher", lambda: {"span": 10.0, "finisher": 2.0})
     monkeypatch.setattr(costs, "warm", lambda: {"genai-prices": 100.0, "ours": 1.0})
     monkeypatch.setattr(costs, "process", lambda code: (float(len(code)), len(code)))
     costs.main()
     printed = capsys.readouterr().out
     assert "ours                                  1.00 µs      0.010 of theirs  bar 0.02 PASS" in printed
+    assert "0.200 of a span  bar 0.15 MISS" in printed
     assert printed.count("bar 0.06") == 2
 
 

@@ -23,6 +23,8 @@ class Usage:
     audio_output_tokens: int | None = None
     image_input_tokens: int | None = None
     image_output_tokens: int | None = None
+    web_searches: int | None = None
+    storage_searches: int | None = None
 
 
 @dataclass

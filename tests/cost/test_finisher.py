@@ -168,24 +168,47 @@ def test_what_nobody_can_know_has_no_amount(bench: Bench, call: Call, status: st
     assert bench.points(COST) == []
 
 
-def test_an_unknown_model_is_named_once(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
-    """One line for each distinct model and provider, however often it is called; none for missing usage."""
+def test_a_model_without_a_cost_is_named_once_for_each_reason(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """However often it is called. Warnings are what can be mended; a failed call and a server of one's own are none."""
     with caplog.at_level(logging.INFO, logger="spanloom"):
         for model in ("acme-1", "acme-1", "acme-2", "acme-1"):
             bench.finish(Call(response_model=None, request_model=model))
-        bench.finish(Call(usage=None))
-    assert [record.getMessage() for record in caplog.records] == [
-        f"no price for model {model!r} of provider 'openai': its calls have no cost "
-        "(spanloom.cost.status=unknown_model)"
-        for model in ("acme-1", "acme-2")
+        for _ in range(2):
+            bench.finish(Call(usage=None))
+            bench.finish(Call(server_address="localhost"))
+            bench.finish(Call(attributes={OpenAI.RESPONSE_SERVICE_TIER: "flex"}))
+    assert [(one.levelname, one.getMessage()) for one in caplog.records] == [
+        *(
+            (
+                "WARNING",
+                f"no cost for model {model!r} of provider 'openai': it is not in the price table, nor in prices "
+                "of your own (unknown_model)",
+            )
+            for model in ("acme-1", "acme-2")
+        ),
+        (
+            "INFO",
+            "no cost for model 'gpt-4o-mini-2024-07-18' of provider 'openai': its usage is missing or impossible, "
+            "or does not tell enough (unknown_usage)",
+        ),
+        (
+            "INFO",
+            "no cost for model 'gpt-4o-mini-2024-07-18' of provider 'openai': nobody knows what is behind this host "
+            "or name; SPANLOOM_PRICES can say it (unknown_deployment)",
+        ),
+        (
+            "WARNING",
+            "no cost for model 'gpt-4o-mini-2024-07-18' of provider 'openai': the price table has none for such a "
+            "call (unknown_price)",
+        ),
     ]
 
 
-def test_the_set_of_named_models_is_bounded(
+def test_the_lines_about_models_are_bounded(
     bench: Bench, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A service with ever new names does not fill log and memory."""
-    monkeypatch.setattr(_meters, "MAX_NAMED_MODELS", 3)
+    monkeypatch.setattr(_meters, "MAX_LINES", 3)
     with caplog.at_level(logging.INFO, logger="spanloom"):
         for number in range(10):
             bench.finish(Call(response_model=None, request_model=f"acme-{number}"))

@@ -9,7 +9,7 @@ import pytest
 
 from spanloom.cost import price
 from spanloom.cost._price import judge
-from spanloom.cost._rate import SCALE, Phase, schedule
+from spanloom.cost._rate import Phase, schedule
 from spanloom.cost._resolve import finding
 from spanloom.cost._table import Model, table
 from spanloom.cost._usage import COUNTED, REQUESTS, counts_of, with_least_seconds
@@ -102,7 +102,7 @@ def test_output_that_is_all_pictures_needs_no_price_for_text() -> None:
     assert rate is not None
     found = schedule("x/y", [Phase((), rate)])
     drawn, told = (counts_of(10, 50, 0, 0, 0, {"output_image_tokens": pictures}) for pictures in (50, 49))
-    assert judge(found, drawn, 10, 50, None)[:2] == ("priced", (10 * 5 + 50 * 40) * SCALE // 10**6)
+    assert judge(found, drawn, 10, 50, None)[:2] == ("priced", (10 * 5 + 50 * 40) / 10**6)
     assert judge(found, told, 10, 50, None)[:2] == ("unknown_price", None)
 
 

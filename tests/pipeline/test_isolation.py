@@ -32,7 +32,7 @@ def logged(caplog):
 
     def lines():
         told = [record.getMessage().split(" (")[0] for record in caplog.records if record.name == "spanloom"]
-        return [line for line in told if not line.startswith("no price for model")]
+        return [line for line in told if not line.startswith("no cost for model")]
 
     caplog.set_level(logging.WARNING)
     return lines

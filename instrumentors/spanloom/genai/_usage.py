@@ -9,7 +9,7 @@ Counts = tuple[int | None, int | None, int | None, int | None, int | None]
 
 
 class Usage:
-    """Token counts of one call as the provider reported them; ``None`` where it did not.
+    """Token counts of one call as the provider reported them, and searches; ``None`` where it did not.
 
     Input includes cached tokens, output includes reasoning. Those by modality are parts of them.
     """
@@ -25,8 +25,10 @@ class Usage:
         "output_tokens",
         "reasoning_output_tokens",
         "reported_cost_usd",
+        "storage_searches",
         "text_input_tokens",
         "text_output_tokens",
+        "web_searches",
     )
 
     def __init__(
@@ -44,6 +46,8 @@ class Usage:
         text_input_tokens: int | None = None,
         text_output_tokens: int | None = None,
         reported_cost_usd: float | None = None,
+        web_searches: int | None = None,
+        storage_searches: int | None = None,
     ) -> None:
         self.input_tokens = input_tokens
         self.output_tokens = output_tokens
@@ -52,6 +56,9 @@ class Usage:
         self.reasoning_output_tokens = reasoning_output_tokens
         # What the provider says that the call costs; no count.
         self.reported_cost_usd = reported_cost_usd
+        # Searches of the web and of stored files that the provider made and bills one by one; they are no attributes.
+        self.web_searches = web_searches
+        self.storage_searches = storage_searches
         self.audio_input_tokens = audio_input_tokens
         self.audio_output_tokens = audio_output_tokens
         self.image_input_tokens = image_input_tokens

@@ -58,7 +58,10 @@ __all__ = [
 
 
 class UsageView(Protocol):
-    """Token counts as the provider reported them; ``None`` where it did not. Input includes cached tokens."""
+    """Token counts as the provider reported them; ``None`` where it did not. Input includes cached tokens.
+
+    ``web_searches`` and ``storage_searches``: what its tools are billed for besides; ``None`` where none was told of.
+    """
 
     @property
     def input_tokens(self) -> int | None: ...
@@ -78,6 +81,10 @@ class UsageView(Protocol):
     def image_input_tokens(self) -> int | None: ...
     @property
     def image_output_tokens(self) -> int | None: ...
+    @property
+    def web_searches(self) -> int | None: ...
+    @property
+    def storage_searches(self) -> int | None: ...
 
 
 class PendingCall(Protocol):

@@ -12,7 +12,7 @@ from spanloom.genai._messages import output_message, tool_definitions
 from spanloom.genai._parts import text_part
 from spanloom.genai._reasons import MAX_REASON, finish_reason
 from spanloom.openai import _items
-from spanloom.openai._server_tools import tell_server_tools
+from spanloom.openai._server_tools import count_searches, tell_server_tools
 from spanloom.openai._tool_calls import call_in, calls_in
 from spanloom.openai._usage import usage_of
 from spanloom.semconv import Error, FinishReason, GenAI, OpenAI, ResponseStatus
@@ -49,7 +49,7 @@ def read_responses_answer(call: Inference, response: Any) -> None:
     """Write a whole response onto the call, or what is known of one that is still being made."""
     read_responses_end(call, response)
     output = items_of(response, "output")
-    tell_tools(call, output)
+    count_searches(call.usage, tell_tools(call, output))
     if output and call.captures_content:
         call.output_content = {GenAI.OUTPUT_MESSAGES: lambda: [_items.output_message(output)]}
 
@@ -103,10 +103,14 @@ def read_fetched_end(call: FetchResponse, response: Any) -> None:
     _read_tier(call.attributes, response)
 
 
-def tell_tools(call: Inference | FetchResponse, items: Sequence[Any]) -> None:
-    """What these items tell of tools: those that the provider ran, and those that the model asks for."""
-    tell_server_tools(call, items)
+def tell_tools(call: Inference | FetchResponse, items: Sequence[Any]) -> list[str]:
+    """What these items tell of tools: those that the provider ran, and those that the model asks for.
+
+    Gives the tools of the searches that are billed.
+    """
+    searches = tell_server_tools(call, items)
     remember_tool_calls(call, [one for item in items if (one := call_in(item)) is not None])
+    return searches
 
 
 def _fetched_messages(output: Sequence[Any]) -> list[dict[str, Any]] | None:

@@ -22,6 +22,7 @@ from spanloom.openai._response import (
     read_responses_end,
     tell_tools,
 )
+from spanloom.openai._server_tools import count_searches
 from spanloom.semconv import Error, FinishReason, GenAI
 
 _MAX_ITEMS: Final = 1024
@@ -46,7 +47,18 @@ _Key = tuple[Any, str, Any]
 class ResponsesRead:
     """Reads the events of one stream for one call. ``seal`` writes what they said, once, at the end."""
 
-    __slots__ = ("_begun", "_call", "_deltas", "_failure", "_finished", "_pieces", "_room", "_told", "is_over")
+    __slots__ = (
+        "_begun",
+        "_call",
+        "_deltas",
+        "_failure",
+        "_finished",
+        "_pieces",
+        "_room",
+        "_searches",
+        "_told",
+        "is_over",
+    )
 
     def __init__(self, call: Inference | FetchResponse) -> None:
         self._call = call
@@ -59,6 +71,8 @@ class ResponsesRead:
         self._pieces: dict[_Key, list[str]] = {}
         # Places of the items that have been told of by an event, where they are to be.
         self._told: set[int] = set()
+        # The tools of the searches among them that are billed.
+        self._searches: list[str] = []
         self._failure: Failure | None = None
         # True once the server has told the end, read to its last byte or not.
         self.is_over = False
@@ -129,6 +143,8 @@ class ResponsesRead:
         output = items_of(response, "output")
         for place, item in enumerate(output):
             self._tell(place, item)
+        if isinstance(call, Inference):
+            count_searches(call.usage, self._searches)
         if self._deltas and len(output) > len(self._finished):
             # The stream did not tell all of its items, or was joined late.
             self._finished = {place: _items.parts_of(item) for place, item in enumerate(output[:_MAX_ITEMS])}
@@ -136,7 +152,7 @@ class ResponsesRead:
     def _tell(self, place: int, item: Any) -> None:
         if place not in self._told and len(self._told) < _MAX_ITEMS:
             self._told.add(place)
-            tell_tools(self._call, (item,))
+            self._searches += tell_tools(self._call, (item,))
 
     def take_error(self, event: Any) -> None:
         """The server gives up. OpenAI's event is the error itself; others wrap one."""

@@ -21,6 +21,7 @@ class Spanloom:
     COST_CACHE_READ = "spanloom.cost.cache_read"
     COST_CACHE_WRITE = "spanloom.cost.cache_write"
     COST_REASONING = "spanloom.cost.reasoning"
+    COST_AUDIO = "spanloom.cost.audio"
     COST_OTHER = "spanloom.cost.other"
 
     # Ours: what was counted against a limit of money, the values of its key joined by commas, and how much of it.

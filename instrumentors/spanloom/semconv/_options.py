@@ -193,7 +193,8 @@ _TABLE = (
         "SPANLOOM_COST_DETAILS",
         "flag",
         "off",
-        "Write the parts of a call's cost besides the amount: `spanloom.cost.input`, `.output`, `.cache_read`, ...",
+        "Write the parts of a call's cost besides the amount: `spanloom.cost.input`, `.output`, `.cache_read`, "
+        "`.cache_write`, `.reasoning`, `.audio`, `.other`. No token is in two of them.",
     ),
     Option(
         "SPANLOOM_COST_COMPAT",

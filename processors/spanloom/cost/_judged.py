@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from spanloom import semconv
+from spanloom.cost._parts import parts_of
 from spanloom.cost._price import judge, status_without_rate
-from spanloom.cost._rate import SCALE, Rate
+from spanloom.cost._rate import usd_of
 from spanloom.cost._resolve import schedule_of
-from spanloom.cost._usage import NAMES, USUAL, Counts, counts_of
+from spanloom.cost._usage import MODES, Counts, counts_of
 from spanloom.cost._version import price_version
 from spanloom.semconv import CostCopy, OtherProvider, Spanloom
 
 if TYPE_CHECKING:
-    from spanloom.cost._rate import Schedule
+    from spanloom.cost._rate import Rate, Schedule
     from spanloom.genai.hooks import UsageView
 
 CURRENCY: Final = "USD"
 LOCAL, PROVIDER = "local", "provider"
-# Units of sound and pictures, which few models have; and those of which telemetry has no counts.
-_MODES: Final = frozenset({"input_audio", "output_audio", "input_image", "output_image", "output_video"})
+# Units of which telemetry has no counts.
 _UNTOLD: Final = frozenset({"output_video", "audio_hours", "input_audio_hours"})
-_OF_OUTPUT: Final = tuple(name.startswith(("output_", "citation_")) for name in NAMES)
 _COPIES: Final = {"logfire": CostCopy.LOGFIRE, "openinference": CostCopy.OPENINFERENCE}
 
 
@@ -35,6 +35,10 @@ class Verdict(NamedTuple):
     source: str = LOCAL
     rate: Rate | None = None
     counts: Counts | None = None
+
+
+# Without the function around it.
+_NEW: Final[Callable[[type[Verdict], tuple[Any, ...]], Verdict]] = cast("Any", tuple).__new__
 
 
 def judged(
@@ -63,20 +67,41 @@ def _by_table(schedule: Schedule | None, usage: UsageView | None) -> Verdict:
     tokens_in, tokens_out = usage.input_tokens, usage.output_tokens
     cached, written = usage.cache_read_input_tokens, usage.cache_write_input_tokens
     counts = counts_of(tokens_in, tokens_out, cached, written, usage.reasoning_output_tokens)
-    status, amount, rate = judge(schedule, counts, tokens_in, tokens_out, None)
-    if rate is not None and counts is not None and not rate.units.isdisjoint(_MODES):
-        rest = _by_mode(rate, usage)
-        if rest:
-            counts = counts_of(tokens_in, tokens_out, cached, written, usage.reasoning_output_tokens, rest)
-            status, amount, rate = judge(schedule, counts, tokens_in, tokens_out, None)
-        if rest is None and amount is not None:
-            return Verdict("unknown_usage", None, None)
-    elif amount is not None and rate is not None and rate.beyond_text:
+    searched = usage.web_searches or usage.storage_searches
+    rate = None if schedule is None or searched else schedule.always or schedule.at(time.time())
+    # Nearly all calls: nothing else is asked of them.
+    if rate is not None and counts is not None and tokens_in is not None and tokens_out is not None:
+        usual = rate.usual
+        if usual is not None:
+            usd = usd_of(usual, counts)
+            return _NEW(Verdict, ("priced", usd, usd, LOCAL, rate, counts))
+    return _with_more(schedule, usage, counts)
+
+
+def _with_more(schedule: Schedule | None, usage: UsageView, counts: Counts | None) -> Verdict:
+    """The verdict where sound, pictures or searches may have a price of their own."""
+    tokens_in, tokens_out = usage.input_tokens, usage.output_tokens
+    status, usd, rate = judge(schedule, counts, tokens_in, tokens_out, None)
+    by_mode: dict[str, int] | None = {}
+    if rate is not None and counts is not None and not rate.units.isdisjoint(MODES):
+        by_mode = _by_mode(rate, usage)
+    elif rate is not None and rate.beyond_text:
+        by_mode = None
+    if by_mode is None and usd is not None:
         return Verdict("unknown_usage", None, None)
-    if amount is None:
+    rest = {**(by_mode or {}), **_searches(usage)}
+    if rest and counts is not None:
+        cached, written = usage.cache_read_input_tokens, usage.cache_write_input_tokens
+        counts = counts_of(tokens_in, tokens_out, cached, written, usage.reasoning_output_tokens, rest)
+        status, usd, rate = judge(schedule, counts, tokens_in, tokens_out, None)
+    if usd is None:
         return Verdict(status, None, None)
-    usd = amount / SCALE
     return Verdict(status, usd, usd, LOCAL, rate, counts)
+
+
+def _searches(usage: UsageView) -> dict[str, int]:
+    told = {"web_searches": usage.web_searches, "storage_searches": usage.storage_searches}
+    return {name: count for name, count in told.items() if count}
 
 
 def _by_mode(rate: Rate, usage: UsageView) -> dict[str, int] | None:
@@ -139,33 +164,3 @@ def _copies() -> Iterator[str]:
             semconv.warn_once("SPANLOOM_COST_COMPAT", name, f"one of {', '.join(_COPIES)}", "nothing for it")
         else:
             yield known
-
-
-def parts_of(rate: Rate, counts: Counts) -> dict[str, float]:
-    """The amount in parts of which none contains another, in USD; parts without tokens are left out.
-
-    A rate's coefficients are each part's price less the price of what contains it, so all parts are differences of
-    amounts, and their sum (before they become floats) is the amount exactly.
-    """
-    given, made, cached, written, reasoned = counts[:USUAL]
-    rest = counts[USUAL:]
-    rest_in = tuple(0 if of_output else one for one, of_output in zip(rest, _OF_OUTPUT, strict=False))
-    rest_out = tuple(one if of_output else 0 for one, of_output in zip(rest, _OF_OUTPUT, strict=False))
-    other = rate.amount((0,) * USUAL)
-    plain = rate.amount((given, 0, 0, 0, 0)) - other
-    each = plain // given if given else 0
-    read = rate.amount((given, 0, cached, 0, 0)) - other - plain + each * cached
-    wrote = rate.amount((given, 0, 0, written, 0)) - other - plain + each * written
-    taken = rate.amount((given, 0, cached, written, 0, *rest_in)) - other
-    spoken = rate.amount((given, made - reasoned, 0, 0, 0)) - other - plain
-    thought = rate.amount((given, made, 0, 0, reasoned)) - other - plain - spoken
-    given_out = rate.amount((given, made, 0, 0, reasoned, *rest_out)) - other - plain
-    rows = (
-        (Spanloom.COST_INPUT, given - cached - written, taken - read - wrote),
-        (Spanloom.COST_CACHE_READ, cached, read),
-        (Spanloom.COST_CACHE_WRITE, written, wrote),
-        (Spanloom.COST_OUTPUT, made - reasoned, given_out - thought),
-        (Spanloom.COST_REASONING, reasoned, thought),
-        (Spanloom.COST_OTHER, other, other),
-    )
-    return {name: part / SCALE for name, count, part in rows if count}

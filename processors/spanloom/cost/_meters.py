@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
 import weakref
@@ -21,8 +22,17 @@ from spanloom.semconv import metrics as specs
 if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
 
-# How many models without a price are named in the log; a service with unbounded names must not fill it.
-MAX_NAMED_MODELS = 1000
+# Lines in the log about models without a cost; a service with unbounded names must not fill it.
+MAX_LINES = 1000
+# Warnings are what a price of one's own, or another version of the table, would mend. A call without usage has mostly
+# failed, and a server of one's own costs nothing that this table could know.
+_WHY: Final = {
+    "unknown_model": (logging.WARNING, "it is not in the price table, nor in prices of your own"),
+    "unknown_price": (logging.WARNING, "the price table has none for such a call"),
+    "unknown_deployment": (logging.INFO, "nobody knows what is behind this host or name; SPANLOOM_PRICES can say it"),
+    "unknown_usage": (logging.INFO, "its usage is missing or impossible, or does not tell enough"),
+}
+_OTHERWISE: Final = (logging.INFO, "there is no amount")
 # As many sets of attributes as the SDK keeps by default; what comes later is added up in one, marked as the SDK does.
 MAX_SETS: Final = 2000
 # Amounts that wait to be added up; then the call that brings one more adds them.
@@ -43,6 +53,16 @@ def whole(usd: float) -> int:
     """An amount in units of 2**-1074 USD, exactly."""
     numerator, denominator = usd.as_integer_ratio()
     return numerator << (UNIT_BITS + 1 - denominator.bit_length())
+
+
+def exact_sum(amounts: list[float]) -> int:
+    """The sum of amounts in units of 2**-1074 USD, exactly: the nearest float, and again of what that leaves."""
+    total = 0
+    rest = list(amounts)
+    while nearest := math.fsum(rest):
+        total += whole(nearest)
+        rest.append(-nearest)
+    return total
 
 
 class Sums:
@@ -81,7 +101,7 @@ class Sums:
             self._settling = True
             for key, waiting in list(self._waiting.items()):
                 if count := len(waiting):
-                    self._sums[key] = self._sums.get(key, 0) + sum(map(whole, waiting[:count]))
+                    self._sums[key] = self._sums.get(key, 0) + exact_sum(waiting[:count])
                     del waiting[:count]
             self._settling = False
 
@@ -120,32 +140,33 @@ class Meters:
             specs.UNPRICED_OPERATIONS.name, specs.UNPRICED_OPERATIONS.unit, specs.UNPRICED_OPERATIONS.description
         )
         self._totals, self._drift = _sums_of(meter)
-        self._named: set[tuple[str | None, str | None]] = set()
+        self._told: set[tuple[str | None, str | None, str]] = set()
 
     def record(self, verdict: Verdict, attributes: Mapping[str, Any], provider: str | None, model: str | None) -> None:
-        """One call. ``attributes``: those of its other metrics. The model is named where nobody knows its price."""
-        if verdict.usd is None:
+        """One call. ``attributes``: those of its other metrics. The log names a model without a cost."""
+        usd = verdict.usd
+        if usd is None:
             self._unpriced.add(1, {**attributes, Spanloom.COST_STATUS: verdict.status})
-            if verdict.status == "unknown_model":
-                self._name_once(provider, model)
+            self._tell_once(provider, model, verdict.status)
             return
-        self._cost.record(verdict.usd, {**attributes, Spanloom.COST_CURRENCY: CURRENCY})
-        key = _key_of(attributes)
-        self._totals.add(key, verdict.usd)
+        # A copy and one more: a third less than both in one display.
+        told = dict(attributes)
+        told[Spanloom.COST_CURRENCY] = CURRENCY
+        self._cost.record(usd, told)
+        # Made into attributes when metrics are collected.
+        whose, asked = attributes.get(GenAI.PROVIDER_NAME), attributes.get(GenAI.REQUEST_MODEL)
+        self._totals.add((whose, asked, None), usd)
         if verdict.source == PROVIDER and verdict.own_usd is not None:
-            self._drift.add((*key[:2], PROVIDER), verdict.usd)
-            self._drift.add((*key[:2], LOCAL), verdict.own_usd)
+            self._drift.add((whose, asked, PROVIDER), usd)
+            self._drift.add((whose, asked, LOCAL), verdict.own_usd)
 
-    def _name_once(self, provider: str | None, model: str | None) -> None:
-        key = (provider, model)
-        if key in self._named or len(self._named) >= MAX_NAMED_MODELS:
+    def _tell_once(self, provider: str | None, model: str | None, status: str) -> None:
+        key = (provider, model, status)
+        if key in self._told or len(self._told) >= MAX_LINES:
             return
-        self._named.add(key)
-        _log.warning(
-            "no price for model %r of provider %r: its calls have no cost (spanloom.cost.status=unknown_model)",
-            model,
-            provider,
-        )
+        self._told.add(key)
+        level, why = _WHY.get(status, _OTHERWISE)
+        _log.log(level, "no cost for model %r of provider %r: %s (%s)", model, provider, why, status)
 
 
 def _rows_of(key: _Key) -> dict[str, Any]:
@@ -153,11 +174,6 @@ def _rows_of(key: _Key) -> dict[str, Any]:
         return {"otel.metric.overflow": True}
     told = {name: value for name, value in zip(_NAMES, key, strict=True) if value is not None}
     return {**told, Spanloom.COST_CURRENCY: CURRENCY}
-
-
-def _key_of(attributes: Mapping[str, Any]) -> _Key:
-    """Provider, model and source: made into attributes when metrics are collected."""
-    return attributes.get(GenAI.PROVIDER_NAME), attributes.get(GenAI.REQUEST_MODEL), None
 
 
 def _sums_of(meter: Any) -> tuple[Sums, Sums]:

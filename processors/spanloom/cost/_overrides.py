@@ -87,7 +87,7 @@ class Override:
     def _with_fee(self, rate: Rate) -> Rate:
         if self.per_request_usd is None:
             return rate
-        return rate._replace(per_call=rate.per_call + int(self.per_request_usd * SCALE), free=False)
+        return rate.with_fee(int(self.per_request_usd * SCALE))
 
 
 def combined(parts: Sequence[tuple[When, Schedule]], listed: Schedule | None) -> Schedule | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, cast
 
-from spanloom.cost._rate import SCALE, Rate, Schedule, Status
+from spanloom.cost._rate import Rate, Schedule, Status
 from spanloom.cost._resolve import schedule_of
 from spanloom.cost._table import table
 from spanloom.cost._usage import NAMES, USUAL, Counts, counts_of
@@ -99,36 +99,36 @@ def price(
     others = tuple(sorted(conditions.items())) if conditions else ()
     found = schedule_of(provider, model, None, service_tier, server_address, others)
     counts = counts_of(input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, more)
-    status, amount, rate = judge(found, counts, input_tokens, output_tokens, at)
+    status, usd, rate = judge(found, counts, input_tokens, output_tokens, at)
     if rate is None:
         listed = found.rule if found and found.otherwise == "unknown_price" else None
         return Price(None, status, listed, table().source)
-    return _NEW(Price, (None if amount is None else amount / SCALE, status, rate.rule, rate.source))
+    return _NEW(Price, (usd, status, rate.rule, rate.source))
 
 
 def judge(
     found: Schedule | None, counts: Counts | None, input_tokens: object, output_tokens: object, at: datetime | None
-) -> tuple[Status, int | None, Rate | None]:
-    """(status, amount in 10⁻²⁴ USD, rate). ``counts`` is None for impossible ones, ``at`` for now."""
+) -> tuple[Status, float | None, Rate | None]:
+    """(status, USD, rate). ``counts`` is None for impossible ones, ``at`` for now."""
     if found is None:
         return "unknown_model", None, None
     # Most models have one price for all time; only the others need to know the moment.
-    rate = found.always or found.at(int(time.time()) if at is None else unix_s(at))
+    rate = found.always or found.at(time.time() if at is None else unix_s(at))
     if rate is None:
         return status_without_rate(found, counts), None, None
     if counts is None:
         return "unknown_usage", None, rate
     if rate.plain is not None and len(counts) == USUAL and input_tokens is not None and output_tokens is not None:
-        return "priced", rate.amount(counts), rate
+        return "priced", rate.usd(counts), rate
     if rate.free:
-        return "free", 0, rate
+        return "free", 0.0, rate
     if (input_tokens is None and rate.prices_input) or (output_tokens is None and rate.prices_output):
         return "unknown_usage", None, rate
     if len(counts) > USUAL or not (rate.prices_input and rate.prices_output):
         missing = rate.lacks(counts)
         if missing is not None:
             return missing, None, rate
-    return "priced", rate.amount(counts), rate
+    return "priced", rate.usd(counts), rate
 
 
 def status_without_rate(found: Schedule | None, counts: Counts | None) -> Status:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
+from math import gcd
 from operator import mul
 from typing import Any, Literal, NamedTuple
 
@@ -17,6 +18,7 @@ from spanloom.cost._table import Model, PriceSet, Table, items
 from spanloom.cost._usage import (
     COUNTED,
     MEASURES,
+    MODES,
     REQUESTS,
     TICKS,
     TOOLS,
@@ -33,6 +35,8 @@ Status = Literal["priced", "free", "unknown_model", "unknown_usage", "unknown_pr
 SCALE = 10**24
 
 Band = tuple[int, ...]
+# Parts of a dollar that the others are in; the fee of a call; coefficients of the usual counts.
+Plain = tuple[int, int, int, int, int, int, int]
 # Groq bills at least so many seconds of a transcription (its price list; genai-prices has it in code as well).
 _LEAST_SECONDS = {"groq/whisper-large-v3": 10, "groq/whisper-large-v3-turbo": 10}
 # What a call's price depends on besides its counts: for each circumstance the (key, value) pairs that the source may
@@ -58,25 +62,25 @@ class Rate(NamedTuple):
     # not tell what such a call costs.
     beyond_text: bool = False
     least_seconds: int = 0
-    # Of a rate with prices for input and output and without steps: the coefficients of the usual counts.
-    plain: tuple[int, int, int, int, int] | None = None
+    # Of a rate with prices for input and output and without steps: what the usual counts cost, in small numbers.
+    plain: Plain | None = None
+    # The same where neither sound nor pictures have a price of their own: the usual counts tell the whole cost.
+    usual: Plain | None = None
+
+    def usd(self, counts: Counts) -> float:
+        """USD for these counts: the float next to the exact amount."""
+        if self.plain is None or len(counts) > USUAL:
+            return self.amount(counts) / SCALE
+        return usd_of(self.plain, counts)
 
     def amount(self, counts: Counts) -> int:
         """10⁻²⁴ USD for these counts."""
-        if self.plain is None or len(counts) > USUAL:
-            return self._amount(counts)
-        usd_in, usd_out, usd_cached, usd_written, usd_thought = self.plain
-        tokens_in, tokens_out, cached, written, thought = counts
-        total = self.per_call + usd_in * tokens_in + usd_out * tokens_out
-        return total + usd_cached * cached + usd_written * written + usd_thought * thought
-
-    def _amount(self, counts: Counts) -> int:
         if self.least_seconds and len(counts) > USUAL:
             counts = with_least_seconds(counts, self.least_seconds)
-        return self.per_call + sum(map(mul, self._band(counts[0]), counts))
+        return self.per_call + sum(map(mul, self.band(counts[0]), counts))
 
-    def _band(self, input_tokens: int) -> Band:
-        """A step's prices hold for all tokens of a call with more input tokens than its edge."""
+    def band(self, input_tokens: int) -> Band:
+        """The coefficients that hold: a step's are for all tokens of a call with more input tokens than its edge."""
         found = self.bands[0][1]
         for edge, band in self.bands:
             if input_tokens > edge:
@@ -104,7 +108,15 @@ class Rate(NamedTuple):
         """The same at this fraction of its prices."""
         bands = tuple((edge, tuple(int(one * factor) for one in band)) for edge, band in self.bands)
         fee = int(self.per_call * factor)
-        return self._replace(rule=rule, bands=bands, per_call=fee, source=source, plain=plain_of(bands, self.plain))
+        return self._replace(rule=rule, bands=bands, source=source)._with_fee(fee)
+
+    def with_fee(self, fee: int) -> Rate:
+        """The same with so much more for each call."""
+        return self._replace(free=False)._with_fee(self.per_call + fee)
+
+    def _with_fee(self, fee: int) -> Rate:
+        plain = plain_of(self.bands, fee) if self.plain else None
+        return self._replace(per_call=fee, plain=plain, usual=plain if self.usual else None)
 
 
 class Phase(NamedTuple):
@@ -121,23 +133,23 @@ class Schedule(NamedTuple):
     """The rates of a model; the first phase that holds wins.
 
     ``always``: the one rate of a model whose price never changes. ``otherwise``: the status where no rate is known.
-    ``latest``: the minute that was asked for last, and its rate; all phases begin and end with a minute.
+    ``latest``: the minute that was asked for last, its end, and its rate; all phases begin and end with a minute.
     """
 
     rule: str
     phases: tuple[Phase, ...]
     otherwise: Status
     always: Rate | None
-    latest: list[tuple[int, Rate | None]]
+    latest: list[tuple[float, float, Rate | None]]
 
-    def at(self, moment_s: int) -> Rate | None:
+    def at(self, moment_s: float) -> Rate | None:
         """The rate at a moment (Unix seconds)."""
-        minute = moment_s // 60
-        known_minute, known = self.latest[0]
-        if known_minute == minute:
-            return known
-        found = next((phase.rate for phase in self.phases if phase.holds(moment_s)), None)
-        self.latest[0] = (minute, found)
+        begin_s, end_s, found = self.latest[0]
+        if begin_s <= moment_s < end_s:
+            return found
+        minute = int(moment_s // 60)
+        found = next((phase.rate for phase in self.phases if phase.holds(minute * 60)), None)
+        self.latest[0] = (minute * 60.0, minute * 60.0 + 60.0, found)
         return found
 
 
@@ -149,7 +161,7 @@ def schedule(rule: str, phases: Sequence[Phase], otherwise: Status = "unknown_pr
         if not phase.when:
             break
     always = found[0].rate if found and not found[0].when else None
-    return Schedule(rule, tuple(found), otherwise, always, [(-1, None)])
+    return Schedule(rule, tuple(found), otherwise, always, [(0.0, 0.0, None)])
 
 
 class Context:
@@ -191,19 +203,23 @@ class Context:
             return Rate(rule, ((0, (0,) * len(COUNTED)),), free=True, source=self._source)
         if prices.keys().isdisjoint(COUNTED[:TOOLS]) and REQUESTS not in prices:
             return None
+        beyond_text = any(self._is_beyond_text(unit) for unit in prices)
         edges = sorted({0, *(edge for price in prices.values() for edge, _ in steps(price))})
         bands = tuple((edge, self._band(prices, edge)) for edge in edges)
+        fee = self.coefficient(REQUESTS, prices[REQUESTS], 0) if REQUESTS in prices else 0
+        plain = plain_of(bands, fee) if len(bands) == 1 and "input" in prices and "output" in prices else None
         return Rate(
             rule,
             bands,
-            per_call=self.coefficient(REQUESTS, prices[REQUESTS], 0) if REQUESTS in prices else 0,
+            per_call=fee,
             units=frozenset(prices),
             source=self._source,
             prices_input="input" in prices,
             prices_output="output" in prices,
-            beyond_text=any(self._is_beyond_text(unit) for unit in prices),
+            beyond_text=beyond_text,
             least_seconds=_LEAST_SECONDS.get(rule, 0),
-            plain=plain_of(bands, len(bands) == 1 and "input" in prices and "output" in prices),
+            plain=plain,
+            usual=plain if not beyond_text and MODES.isdisjoint(prices) else None,
         )
 
     def _is_beyond_text(self, unit: str) -> bool:
@@ -237,12 +253,23 @@ class Context:
         return share
 
 
-def plain_of(bands: tuple[tuple[int, Band], ...], is_plain: object) -> tuple[int, int, int, int, int] | None:
-    """The coefficients of the usual counts, for a rate that needs no more."""
-    if not is_plain:
-        return None
+def plain_of(bands: tuple[tuple[int, Band], ...], fee: int) -> Plain:
+    """The fee and the coefficients of the usual counts in the largest unit that all of them are whole numbers of.
+
+    Python is three times as fast with numbers that fit into a machine's word.
+    """
     usd_in, usd_out, usd_cached, usd_written, usd_thought = bands[0][1][:USUAL]
-    return usd_in, usd_out, usd_cached, usd_written, usd_thought
+    unit = gcd(SCALE, fee, usd_in, usd_out, usd_cached, usd_written, usd_thought)
+    of_in, of_out = usd_in // unit, usd_out // unit
+    return SCALE // unit, fee // unit, of_in, of_out, usd_cached // unit, usd_written // unit, usd_thought // unit
+
+
+def usd_of(plain: Plain, counts: Counts) -> float:
+    """What the usual counts cost."""
+    per_usd, fee, of_in, of_out, of_cached, of_written, of_thought = plain
+    tokens_in, tokens_out, cached, written, thought = counts
+    total = fee + of_in * tokens_in + of_out * tokens_out
+    return (total + of_cached * cached + of_written * written + of_thought * thought) / per_usd
 
 
 def steps(price: Any) -> Iterator[tuple[int, str]]:

@@ -26,8 +26,6 @@ _TIERS: Final = {
 # Whoever deploys a model there names it.
 _AZURE: Final = "azure"
 _NOBODY_KNOWS: Final = "unknown_deployment"
-# What is no name, or too long to be one: it must not stay in the cache.
-_NO_NAME: Final = ""
 Conditions = tuple[tuple[str, str], ...]
 
 
@@ -45,13 +43,17 @@ def schedule_of(
     """
     if active.next_look_s <= time.monotonic():
         active.look()
-    if model is None or len(model) > MAX_NAME:
-        model = _NO_NAME
-    if other_model is not None and len(other_model) > MAX_NAME:
-        other_model = _NO_NAME
-    if server_address is not None and len(server_address) > MAX_NAME:
-        server_address = _NO_NAME
-    return schedules(active.generation, provider, model, other_model, service_tier, server_address, conditions)
+    try:
+        return schedules(active.generation, provider, model, other_model, service_tier, server_address, conditions)
+    except _TooLongError:
+        model, other_model, server_address = (
+            None if name is not None and len(name) > MAX_NAME else name for name in (model, other_model, server_address)
+        )
+        return schedules(active.generation, provider, model, other_model, service_tier, server_address, conditions)
+
+
+class _TooLongError(Exception):
+    """What is too long to be a name must not stay in the cache."""
 
 
 @lru_cache(maxsize=CACHED_SCHEDULES)
@@ -64,7 +66,9 @@ def schedules(
     server_address: str | None,
     conditions: Conditions,
 ) -> Schedule | None:
-    """As ``schedule_of``, and kept for this generation of rules."""
+    """As ``schedule_of``, and kept for this generation of rules; an exception is not kept."""
+    if any(name is not None and len(name) > MAX_NAME for name in (model, other_model, server_address)):
+        raise _TooLongError
     host = bare_host(server_address or "")
     circumstances = circumstances_of(service_tier, conditions)
     models = (model, other_model)

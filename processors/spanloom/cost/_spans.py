@@ -91,6 +91,9 @@ class SpanUsage:
         "output_tokens",
         "reasoning_output_tokens",
     )
+    # No convention has them.
+    web_searches: int | None = None
+    storage_searches: int | None = None
 
     def __init__(self, get: _Get) -> None:
         read = partial(_count, get)

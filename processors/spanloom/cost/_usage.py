@@ -41,6 +41,8 @@ USUAL: Final = 5
 # From here on no tokens: what the content is measured by where it is not by tokens, and last what tools were called.
 MEASURES: Final = COUNTED.index("audio_hours")
 TOOLS: Final = COUNTED.index("web_searches_kcount")
+# Units of sound and pictures, which few models have.
+MODES: Final = frozenset({"input_audio", "output_audio", "input_image", "output_image", "output_video"})
 # The one unit that is counted by nobody: each call is one.
 REQUESTS: Final = "requests_kcount"
 

@@ -17,6 +17,8 @@ class Usage:
     cache_read_input_tokens = 100
     cache_write_input_tokens = None
     reasoning_output_tokens = 50
+    web_searches = None
+    storage_searches = None
 
 
 class Call:
