@@ -52,12 +52,10 @@ def test_a_manifest_without_output_path_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.name)
-def test_go_modules_are_tidy_and_verified(programs: dict[str, Path], module: Path) -> None:
-    """`go mod tidy` would change nothing, and every fetched module has the sum that is committed."""
+def test_go_modules_are_tidy(programs: dict[str, Path], module: Path) -> None:
+    """`go mod tidy` would change nothing. The committed sums are compared by the build itself (-mod=readonly)."""
     tidy = go("mod", "tidy", "-diff", module=module)
     assert (tidy.returncode, tidy.stdout) == (0, ""), tidy.stderr
-    verify = go("mod", "verify", module=module)
-    assert verify.stdout.strip() == "all modules verified", verify.stderr
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.name)
