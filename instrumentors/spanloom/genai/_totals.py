@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, TypeVar
 from spanloom.semconv import Spanloom
 
 if TYPE_CHECKING:
-    from fractions import Fraction
-
     from opentelemetry.trace import Span
 
 T = TypeVar("T")
+
+# Every finite float is a whole number of these: their sums are exact in any order, and those of floats are not.
+_UNIT_BITS = 1074
+_UNIT = 1 << _UNIT_BITS
 
 # Reentrant, because the garbage collector may run inside a block and end a dropped generator's span, which adds or
 # reads in the same thread. Such an addition waits in ``_waiting`` until the block below it has finished its own.
@@ -96,8 +98,8 @@ class Totals:
         # Whether its span has ended, and whether a call came too late for it or for a span below.
         self._is_closed = False
         self._is_incomplete = False
-        # Sums of binary fractions are exact; adding floats would depend on the order in which threads finish.
-        self._cost: Fraction | None = None
+        # In units of 2**-1074 USD.
+        self._cost: int | None = None
         # None until a call below has told its tokens: a sum of nothing known is not 0.
         self.input_tokens: int | None = None
         self.output_tokens: int | None = None
@@ -159,7 +161,7 @@ class Totals:
                 return
             level = level._parent
 
-    def _take(self, one: Contribution, cost: Fraction | None) -> None:
+    def _take(self, one: Contribution, cost: int | None) -> None:
         self._version += 1
         self.llm_calls += one.llm_calls
         self.tool_calls += one.tool_calls
@@ -208,7 +210,7 @@ class Totals:
         if self.cache_hits:
             rows[Spanloom.SUBTREE_CACHE_HITS] = self.cache_hits
         if self._cost is not None:
-            rows[Spanloom.SUBTREE_COST] = float(self._cost)
+            rows[Spanloom.SUBTREE_COST] = self._cost / _UNIT
         if self.unpriced_calls:
             rows[Spanloom.SUBTREE_UNPRICED_CALLS] = self.unpriced_calls
         if self._is_incomplete:
@@ -216,10 +218,9 @@ class Totals:
         return rows
 
 
-def _exact(usd: float) -> Fraction:
-    from fractions import Fraction  # brings decimal and numbers: only where there are prices
-
-    return Fraction(usd)
+def _exact(usd: float) -> int:
+    numerator, denominator = usd.as_integer_ratio()
+    return numerator << (_UNIT_BITS + 1 - denominator.bit_length())
 
 
 class RootTotals(Totals):
