@@ -6,15 +6,18 @@ import gc
 import os
 import random
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from fractions import Fraction
 
 import pytest
 
-from spanloom.genai import _totals
+from spanloom.genai import _registry, _totals
 from spanloom.genai._totals import Contribution, Totals
 from tests._support.spans import Recorder
 from tests.genai._make import KINDS, inference, telemetry, usage
+
+INCOMPLETE = "spanloom.subtree.incomplete"
+CALLS = "spanloom.subtree.llm_calls"
 
 
 def test_nothing_below_means_no_attributes():
@@ -138,10 +141,15 @@ def test_the_collector_may_end_a_call_in_the_middle_of_an_addition():
 
 def test_what_waits_in_a_forked_child_is_the_parents():
     """The child starts with nothing and a lock of its own."""
-    before = _totals._lock
+    before, root = _totals._lock, Totals(None)
+    root.begin()
     _totals._after_fork()
     assert _totals._lock is not before
     assert not _totals._waiting
+    # The call ends in the parent; one that begins here is this process's own.
+    assert root.last_attributes() == {}
+    root.begin()
+    assert root.last_attributes() == {INCOMPLETE: True}
 
 
 def test_a_fault_in_one_addition_does_not_stop_the_next():
@@ -151,6 +159,89 @@ def test_a_fault_in_one_addition_does_not_stop_the_next():
         root.add(Contribution(1, 1, cost_usd=float("nan")))
     root.add(Contribution(2, 2))
     assert root.attributes()["spanloom.subtree.input_tokens"] == 2
+
+
+def test_a_level_that_ends_before_a_call_below_says_so():
+    """Whatever else it knows; a level without such a call does not."""
+    root = Totals(None)
+    leaf, other = Totals(Totals(root)), Totals(root)
+    ticket = leaf.begin()
+    assert leaf.attributes() == {}
+    assert leaf.last_attributes() == {INCOMPLETE: True}
+    assert other.last_attributes() == {}
+    leaf.end(ticket, Contribution(1, 1))
+    # The root has the call, and a level below it lacks it.
+    assert root.last_attributes()[CALLS] == 1
+    assert root.attributes()[INCOMPLETE] is True
+
+
+def test_levels_that_end_one_after_the_other_while_a_call_is_open():
+    """Each of them lacks it; one that ends later has it."""
+    root = Totals(None)
+    middle = Totals(root)
+    leaf = Totals(middle)
+    # Begun after the end of the level that it belongs to.
+    assert leaf.last_attributes() == {}
+    ticket = leaf.begin()
+    assert middle.last_attributes() == {INCOMPLETE: True}
+    leaf.end(ticket, None)
+    assert root.last_attributes() == {}
+
+
+def test_calls_that_have_ended_in_time_leave_no_mark():
+    """Well, twice, or never made; and a tool that ends late is in no sum of the spans."""
+    root = Totals(None)
+    for one in (Contribution(1, 1), None):
+        ticket = root.begin()
+        root.end(ticket, one)
+        root.end(ticket, None)
+    leaf = Totals(root)
+    assert leaf.last_attributes() == {}
+    leaf.add(Contribution(llm_calls=0, tool_calls=1))
+    assert INCOMPLETE not in root.last_attributes()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_level_has_each_call_or_says_that_one_is_missing(seed):
+    """While other threads end the calls: it is marked where its sums lack one, and nowhere else."""
+    rng, found = random.Random(seed), []
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(150):
+            root = Totals(None)
+            leaf, count = Totals(root), rng.randrange(1, 5)
+            ended = [pool.submit(leaf.end, leaf.begin(), Contribution(1, 1)) for _ in range(count)]
+            wait(ended[: rng.randrange(count + 1)])
+            told = leaf.last_attributes()
+            wait(ended)
+            assert told.get(INCOMPLETE, False) == (told.get(CALLS, 0) < count)
+            above = root.last_attributes()
+            assert above[CALLS] == count
+            assert above.get(INCOMPLETE) == told.get(INCOMPLETE)
+            found.append(INCOMPLETE in told)
+    assert not all(found)
+
+
+def test_the_collector_may_end_a_call_while_a_level_tells_its_sums():
+    """What is told is either with the call in all figures, or without it and marked."""
+    root = Totals(None)
+    ticket = root.begin()
+
+    class Ending(int):
+        """A count that ends the call when it is looked at."""
+
+        def __bool__(self):
+            root.end(ticket, Contribution(5, 5))
+            return True
+
+    root.add(Contribution(1, 1))
+    root.llm_calls = Ending(1)
+    assert root.last_attributes() == {
+        CALLS: 1,
+        "spanloom.subtree.input_tokens": 1,
+        "spanloom.subtree.output_tokens": 1,
+        INCOMPLETE: True,
+    }
+    assert root.input_tokens == 6
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
@@ -233,3 +324,32 @@ def test_what_the_collector_adds_in_between_is_published(monkeypatch):
     sums = {span.name: span.attributes["spanloom.subtree.input_tokens"] for span in recorder.spans}
     assert sums == {"a": 3, "b": 5}
     recorder.close()
+
+
+def test_an_agent_whose_call_is_never_made_is_not_marked(recorder, monkeypatch):
+    """A gate refused it, or Ctrl-C came while it was finished; the one that is still open marks it."""
+    of = telemetry(recorder)
+    monkeypatch.setattr(_registry, "gates", (lambda call: ValueError("no"),))
+    monkeypatch.setattr(_registry, "finishers", (interrupted,))
+    agent = KINDS["agent"](of)
+    with agent:
+        refused = inference(of)
+        with pytest.raises(ValueError, match="no"), refused:
+            pass
+        refused.stop()
+        with pytest.raises(KeyboardInterrupt):
+            inference(of).stop()
+    agent.stop()
+    step = KINDS["step"](of)
+    with step:
+        late = inference(of)
+    step.stop()
+    with pytest.raises(KeyboardInterrupt):
+        late.stop()
+    assert INCOMPLETE not in recorder.named("invoke_agent ReAct").attributes
+    assert recorder.named("Predict x").attributes[INCOMPLETE] is True
+
+
+def interrupted(call):
+    """A finisher in which somebody presses Ctrl-C."""
+    raise KeyboardInterrupt

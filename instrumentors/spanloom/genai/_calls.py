@@ -37,6 +37,7 @@ class ModelCall(ClientCall):
         "_built",
         "_cost",
         "_reported_cost_usd",
+        "_ticket",
         "_unpriced",
         "cache_hit",
         "chunks",
@@ -71,6 +72,8 @@ class ModelCall(ClientCall):
         self._built: dict[str, Any] | None = None
         details = {} if model is None else {GenAI.REQUEST_MODEL: model}
         super().__init__(telemetry, operation, span_name(operation, model), peer, details, owner)
+        # The last step: what could not be started is not open.
+        self._ticket = 0 if self.around is None else self.around.begin()
 
     @property
     def answer_id(self) -> str | None:
@@ -104,12 +107,16 @@ class ModelCall(ClientCall):
         return rows
 
     def _finish(self) -> None:
-        if self.refused:
-            return
-        for finisher in _registry.finishers:
-            attempt("genai.finisher", finisher, self)
-        if self.around is not None:
-            self.around.add(self._contribution())
+        around, contribution = self.around, None
+        try:
+            if not self.refused:
+                for finisher in _registry.finishers:
+                    attempt("genai.finisher", finisher, self)
+                contribution = None if around is None else self._contribution()
+        finally:
+            # After Ctrl-C in a finisher, too: the call is not open any more.
+            if around is not None:
+                around.end(self._ticket, contribution)
 
     def _contribution(self) -> Contribution:
         usage = None if self.cache_hit else self.usage

@@ -12,14 +12,13 @@ from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY as _SUPPRESS  # 
 from opentelemetry.context import Context
 
 from spanloom.genai._conflict import claims
-from spanloom.genai._roots import SPAN_KEY
+from spanloom.genai._roots import INVOCATION_KEY, SPAN_KEY
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
     from spanloom.genai._invocation import Invocation
 
-_CURRENT = otel.create_key("spanloom-invocation")
 _QUIET = otel.create_key("spanloom-quiet")
 # The same by its older name.
 _SUPPRESS_PLAIN = "suppress_instrumentation"
@@ -30,12 +29,12 @@ INFERENCE_SPAN_KEY = "opentelemetry.genai.inference_span"
 def current(context: Context | None = None) -> Invocation | None:
     """The innermost invocation of ours that is active here, whichever thread or task this is."""
     here: Any = otel.get_current() if context is None else context
-    return here.get(_CURRENT)
+    return here.get(INVOCATION_KEY)
 
 
 def inside(invocation: Invocation, span: Span, context: Context, is_inference: bool, claim: str) -> Context:
     """``context`` with this span and invocation current; an inference tells those below that it is recorded."""
-    values: dict[str, Any] = {**context, SPAN_KEY: span, _CURRENT: invocation}
+    values: dict[str, Any] = {**context, SPAN_KEY: span, INVOCATION_KEY: invocation}
     if is_inference:
         values[INFERENCE_SPAN_KEY] = True
     if claim:
@@ -60,7 +59,7 @@ def quiet(context: Context | None = None) -> Context:
 
 def without_invocation(context: Context) -> Context:
     """The same context for what outlives the call: a queued log record must not keep its messages in memory."""
-    return otel.set_value(_CURRENT, None, context)
+    return otel.set_value(INVOCATION_KEY, None, context)
 
 
 def is_suppressed(context: Context | None = None) -> bool:

@@ -219,8 +219,7 @@ class Invocation:
     def _add_final(self, attributes: dict[str, Any]) -> None:
         """Attributes known at the end."""
         if self.totals is not None:
-            attributes.update(self.totals.attributes())
-            self.totals.close()
+            attributes.update(self.totals.last_attributes())
 
     def _add_content(self, attributes: dict[str, Any]) -> None:
         """Content, where it belongs on the span."""

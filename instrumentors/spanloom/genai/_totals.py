@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 import weakref
 from collections import deque
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
 from spanloom.semconv import Spanloom
 
 if TYPE_CHECKING:
-    from fractions import Fraction
-
     from opentelemetry.trace import Span
+
+T = TypeVar("T")
+
+# Every finite float is a whole number of these: their sums are exact in any order, and those of floats are not.
+_UNIT_BITS = 1074
+_UNIT = 1 << _UNIT_BITS
 
 # Reentrant, because the garbage collector may run inside a block and end a dropped generator's span, which adds or
 # reads in the same thread. Such an addition waits in ``_waiting`` until the block below it has finished its own.
 _lock = threading.RLock()
-_waiting: deque[tuple[Totals, Contribution]] = deque()
+_waiting: deque[tuple[Totals, Contribution, int]] = deque()
 # What was added inside that block, and is published after it.
 _late: deque[Totals] = deque()
 _adding = False
+# The numbers of calls that are open. What has one below ``_first`` was begun before a fork, and ends in the parent.
+_tickets = itertools.count(1)
+_first = 0
 
 
 def _after_fork() -> None:
     """Another thread may have held the lock when the process was forked; nobody would ever release it in the child."""
-    global _lock, _adding
-    _lock, _adding = threading.RLock(), False
+    global _lock, _adding, _first
+    _lock, _adding, _first = threading.RLock(), False, next(_tickets)
     _waiting.clear()
     _late.clear()
 
@@ -69,6 +78,7 @@ class Totals:
         "_cost",
         "_is_closed",
         "_is_incomplete",
+        "_open",
         "_parent",
         "_version",
         "cache_hits",
@@ -83,11 +93,13 @@ class Totals:
         self._parent = parent
         # How often something was added.
         self._version = 0
-        # Whether its span has ended, and whether something came too late for a span below.
+        # Tickets of the calls below that have not ended. Nothing but single steps of C: no lock where a call begins.
+        self._open: set[int] = set()
+        # Whether its span has ended, and whether a call came too late for it or for a span below.
         self._is_closed = False
         self._is_incomplete = False
-        # Sums of binary fractions are exact; adding floats would depend on the order in which threads finish.
-        self._cost: Fraction | None = None
+        # In units of 2**-1074 USD.
+        self._cost: int | None = None
         # None until a call below has told its tokens: a sum of nothing known is not 0.
         self.input_tokens: int | None = None
         self.output_tokens: int | None = None
@@ -96,9 +108,28 @@ class Totals:
         self.cache_hits = 0
         self.unpriced_calls = 0
 
-    def add(self, one: Contribution) -> None:
-        """Add to this level and to every level above it."""
-        _waiting.append((self, one))
+    def begin(self) -> int:
+        """A call begins below. Its ticket is for ``end``."""
+        ticket = next(_tickets)
+        level: Totals | None = self
+        while level is not None:
+            level._open.add(ticket)
+            level = level._parent
+        return ticket
+
+    def end(self, ticket: int, one: Contribution | None) -> None:
+        """The call has ended, with what it adds: ``None`` where it was never made."""
+        if one is not None:
+            self.add(one, ticket)
+            return
+        level: Totals | None = self
+        while level is not None:
+            level._open.discard(ticket)
+            level = level._parent
+
+    def add(self, one: Contribution, ticket: int = 0) -> None:
+        """Add to this level and to every level above it; the call with this ticket has ended."""
+        _waiting.append((self, one, ticket))
         if not _settle():
             # In the loop of this very thread, which adds what was left: it is published after that.
             _late.append(self)
@@ -113,26 +144,24 @@ class Totals:
             top = top._parent
         return top
 
-    def close(self) -> None:
-        """Its span has its sums: what comes later is missing there, and those above say so."""
-        self._is_closed = True
-
     def publish(self) -> None:
         """Write the sums where nobody else will. Our own spans get them at their end."""
 
-    def take_through(self, one: Contribution) -> None:
+    def take_through(self, one: Contribution, ticket: int) -> None:
         """Add to this level and those above; only for ``_settle``, under the lock."""
         cost = None if one.cost_usd is None else _exact(one.cost_usd)
         level, is_late = self, False
         while True:
             level._take(one, cost)
-            is_late = is_late or level._is_closed
+            level._open.discard(ticket)
+            # A tool's is in no sum of the spans.
+            is_late = is_late or (level._is_closed and not one.tool_calls)
             level._is_incomplete = level._is_incomplete or is_late
             if level._parent is None:
                 return
             level = level._parent
 
-    def _take(self, one: Contribution, cost: Fraction | None) -> None:
+    def _take(self, one: Contribution, cost: int | None) -> None:
         self._version += 1
         self.llm_calls += one.llm_calls
         self.tool_calls += one.tool_calls
@@ -147,20 +176,28 @@ class Totals:
 
     def calls(self) -> tuple[int, int]:
         """LLM calls and tool calls below."""
-        if _waiting:
-            _settle()
-        with _lock:
-            return self.llm_calls, self.tool_calls
+        return _quietly(self._calls)
 
     def attributes(self) -> dict[str, int | float]:
         """``spanloom.subtree.*``; empty where no model was called below. What nobody told is left out.
 
         Tools are counted for the agents' metrics alone: a tool below is seen in the tree.
         """
-        if _waiting:
-            _settle()
-        with _lock:
-            return self._rows() if self._version else {}
+        return _quietly(self._rows)
+
+    def last_attributes(self) -> dict[str, int | float]:
+        """The same for the end of its span. What comes later is missing there, and those above say so."""
+        return _quietly(self._last_rows)
+
+    def _calls(self) -> tuple[int, int]:
+        return self.llm_calls, self.tool_calls
+
+    def _last_rows(self) -> dict[str, int | float]:
+        self._is_closed = True
+        # In one step with the sums: a call has either been added, or is open.
+        # The newest of the open ones tells: those from before a fork are the parent's.
+        self._is_incomplete = self._is_incomplete or bool(self._open and max(tuple(self._open)) >= _first)
+        return self._rows()
 
     def _rows(self) -> dict[str, int | float]:
         rows: dict[str, int | float] = {}
@@ -173,7 +210,7 @@ class Totals:
         if self.cache_hits:
             rows[Spanloom.SUBTREE_CACHE_HITS] = self.cache_hits
         if self._cost is not None:
-            rows[Spanloom.SUBTREE_COST] = float(self._cost)
+            rows[Spanloom.SUBTREE_COST] = self._cost / _UNIT
         if self.unpriced_calls:
             rows[Spanloom.SUBTREE_UNPRICED_CALLS] = self.unpriced_calls
         if self._is_incomplete:
@@ -181,10 +218,9 @@ class Totals:
         return rows
 
 
-def _exact(usd: float) -> Fraction:
-    from fractions import Fraction  # brings decimal and numbers: only where there are prices
-
-    return Fraction(usd)
+def _exact(usd: float) -> int:
+    numerator, denominator = usd.as_integer_ratio()
+    return numerator << (_UNIT_BITS + 1 - denominator.bit_length())
 
 
 class RootTotals(Totals):
@@ -206,6 +242,23 @@ class RootTotals(Totals):
             span.set_attributes(self.attributes())
 
 
+def _quietly(read: Callable[[], T]) -> T:
+    """What ``read`` gives while nothing is added: not by this thread either, in which the collector may end a call."""
+    global _adding
+    if _waiting:
+        _settle()
+    with _lock:
+        # In the middle of an addition already, where it is that collector's.
+        outer, _adding = _adding, True
+        try:
+            found = read()
+        finally:
+            _adding = outer
+    if _waiting:
+        _settle()
+    return found
+
+
 def _settle() -> bool:
     """Add what waits, one by one: somebody else's, too, that came while this thread was at it.
 
@@ -218,8 +271,8 @@ def _settle() -> bool:
         _adding = True
         try:
             while _waiting:
-                totals, one = _waiting.popleft()
-                totals.take_through(one)
+                totals, one, ticket = _waiting.popleft()
+                totals.take_through(one, ticket)
         finally:
             _adding = False
     while _late:

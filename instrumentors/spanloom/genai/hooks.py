@@ -8,7 +8,8 @@ attributes and say what the call cost. Both run in the caller's thread, so they 
 own contribution only.
 
 ``context_attributes`` is what every span that starts in a context is to carry; ``set_redactor`` is asked before content
-is handed to a completion hook; ``cut_content`` shortens a content attribute.
+is handed to a completion hook; ``cut_content`` shortens a content attribute; ``add_call`` counts a call that somebody
+else records towards the spans above it.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from opentelemetry import context as otel
 from spanloom.genai import _registry
 from spanloom.genai._carried import context_attributes
 from spanloom.genai._context import INFERENCE_SPAN_KEY, current
+from spanloom.genai._foreign import add_call
 from spanloom.genai._guard import attempt, attempted, guard, guarded, report, tolerant
 from spanloom.genai._roots import span_started
 
@@ -37,6 +39,7 @@ __all__ = [
     "PendingCall",
     "Redactor",
     "UsageView",
+    "add_call",
     "add_finisher",
     "add_gate",
     "attempt",

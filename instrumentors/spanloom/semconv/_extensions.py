@@ -41,7 +41,7 @@ class Spanloom:
     SUBTREE_CACHE_HITS = "spanloom.subtree.cache_hits"
     SUBTREE_COST = "spanloom.subtree.cost"
     SUBTREE_UNPRICED_CALLS = "spanloom.subtree.unpriced_calls"
-    # True where a call below has ended after a span between: that span's own sums are without it.
+    # True where sums lack a call: one was open when the span ended, or ended after a span between, whose sums lack it.
     SUBTREE_INCOMPLETE = "spanloom.subtree.incomplete"
 
     # Ours: how a streamed call ended when its reader did not see the end: "closed", "cancelled" or "dropped".

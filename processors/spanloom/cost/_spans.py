@@ -15,11 +15,13 @@ from spanloom.cost import _budgets
 from spanloom.cost._calls import OPERATIONS
 from spanloom.cost._judged import Verdict, Writer, judged
 from spanloom.cost._meters import Meters
+from spanloom.genai import hooks
 from spanloom.semconv import Error, ForeignCall, GenAI, OlderGenAI, OpenAI, Operation, Server, Spanloom
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.trace import SpanContext
 
 # Spans that are remembered to have a priced call below them; they end soon after it.
 MAX_REMEMBERED: Final = 16_384
@@ -188,7 +190,7 @@ class _Kin(Enum):
 
 
 class SpanCosts:
-    """Prices the ended spans of other recorders for the pipeline: once each, in attributes and in the metrics.
+    """Prices the ended spans of other recorders for the pipeline: once each, in attributes, metrics and sums above.
 
     A span inside an inference that is recorded already is not priced, nor one with a priced call below it: two packages
     that see the same call (a framework's and a client's) are billed for one.
@@ -200,8 +202,9 @@ class SpanCosts:
         self._writer = Writer()
         # Spans that are not to be priced, by their ids.
         self._kin: OrderedDict[int, _Kin] = OrderedDict()
-        # The span that was judged last: mostly its attributes are asked for next. Read and replaced as a whole.
-        self._last: tuple[ReadableSpan, Verdict] | None = None
+        # The span that was judged last: mostly its attributes are asked for next. Read and replaced as a whole. By its
+        # context, which the SDK's copy of an ended span has as well.
+        self._last: tuple[SpanContext, Verdict] | None = None
 
     def started_inside(self, span: ReadableSpan) -> None:
         """A span has started below an inference that somebody records."""
@@ -211,7 +214,7 @@ class SpanCosts:
     def attributes(self, span: ReadableSpan, attributes: Mapping[str, Any]) -> dict[str, Any] | None:
         """What to add to an ended span. May be asked again."""
         last = self._last
-        if last is not None and last[0] is span:
+        if last is not None and last[0] is span.context:
             return self._writer.rows(last[1])
         call = call_on(attributes)
         if call is None or self._kin_of(span) is not None:
@@ -219,7 +222,10 @@ class SpanCosts:
         return self._writer.rows(call.verdict())
 
     def ended(self, span: ReadableSpan, attributes: Mapping[str, Any]) -> None:
-        """A span has ended, and may be kept or not: metrics and budgets. To be called once for each."""
+        """A span ends, and may be kept or not: metrics, sums and budgets. To be called once for each.
+
+        ``span`` is best the span itself: a copy has lost what is above it.
+        """
         kin = self._kin_of(span)
         # What lies inside stands for nothing: the call around it has the usage, though an HTTP request be below it.
         if kin is _Kin.INSIDE or (kin is None and operation_of(attributes) is None):
@@ -231,8 +237,10 @@ class SpanCosts:
         if call is None:
             return
         verdict = call.verdict()
-        self._last = (span, verdict)
+        if span.context is not None:
+            self._last = (span.context, verdict)
         self._meters.record(verdict, call.metric_attributes(attributes), call.provider, call.model)
+        _add(span, call, verdict)
         ledger = _budgets.ledger
         if ledger is not None:
             fields = {GenAI.PROVIDER_NAME: call.provider, GenAI.REQUEST_MODEL: call.request_model}
@@ -247,3 +255,19 @@ class SpanCosts:
         self._kin.setdefault(span_id, kin)
         if len(self._kin) > MAX_REMEMBERED:
             self._kin.popitem(last=False)
+
+
+def _add(span: ReadableSpan, call: SpanCall, verdict: Verdict) -> None:
+    """A call is in the sums of what is above it, as one of ours is."""
+    hooks.add_call(
+        span,
+        input_tokens=_known(call.usage.input_tokens),
+        output_tokens=_known(call.usage.output_tokens),
+        cost_usd=verdict.usd,
+        is_llm_call=call.operation != Operation.EMBEDDINGS,
+    )
+
+
+def _known(count: Any) -> int | None:
+    """A count, whoever wrote it; anything else adds nothing."""
+    return count if type(count) is int and count >= 0 else None

@@ -79,6 +79,8 @@ class SpanloomProcessor(SpanProcessor):
         self._enrichers = tuple(enrichers)
         self._costs = SpanCosts()
         self._writes_at_end = _probe.can_write_at_end()
+        # True once a span was shown here before its end, as all are then; a processor around this one may not do that.
+        self._sees_ending = False
         # Loads what the limit needs: an import on the exporter's thread may meet a fork, and block the child for ever.
         hooks.cut_content("", 1)
         # What completion hooks are given is redacted as well; whoever has set something else means it.
@@ -122,8 +124,11 @@ class SpanloomProcessor(SpanProcessor):
 
     def _on_ending(self, span: Span) -> None:
         """Where the SDK lets it, what is missing is written to the span itself, so that everybody sees it."""
+        self._sees_ending = True
         if self._writes_at_end:
             hooks.attempt("pipeline.ending", self._write, span)
+        else:
+            hooks.attempt("cost.spent", self._spent, span)
         for processor in self._ending:
             hooks.attempt("pipeline.behind", processor._on_ending, span)  # pyright: ignore[reportPrivateUsage]
 
@@ -163,6 +168,10 @@ class SpanloomProcessor(SpanProcessor):
         if span.get_span_context().trace_flags & TraceFlags.SAMPLED:
             tail.started(span)
 
+    def _spent(self, span: Span) -> None:
+        # Here, where the span is the one that has started: what is above it is known of that one.
+        self._costs.ended(span, plain_attributes(span))
+
     def _write(self, span: Span) -> None:
         had = plain_attributes(span)
         # Before anything is written: what is ours must not pass for its maker's.
@@ -178,7 +187,7 @@ class SpanloomProcessor(SpanProcessor):
         context = span.context
         attributes = plain_attributes(span)
         # Money is counted whether the span is kept or not.
-        if not self._writes_at_end:
+        if not self._sees_ending:
             hooks.attempt("cost.spent", self._costs.ended, span, attributes)
         if self._tail is not None and context is not None and context.trace_flags & TraceFlags.SAMPLED:
             self._tail.ended(span, context.trace_id)
