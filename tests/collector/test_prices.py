@@ -18,8 +18,10 @@ from deploy.local.supervisor import Stack
 from spanloom.cost import cost_attributes
 from spanloom.cost._version import price_version
 from spanloom.semconv import ForeignCall, GenAI, OlderGenAI, OpenAI, Server, Spanloom
+from tests.collector._odd_calls import odd_calls
 
 SERVICE = "priced"
+ODD = 2000
 ROWS: dict[str, Any] = yaml.safe_load(PRICES.read_text(encoding="utf-8"))
 MODELS: dict[str, dict[str, Any]] = {key: row for key, row in ROWS.items() if "/" in key}
 Attributes = dict[str, Any]
@@ -117,6 +119,7 @@ SILENT: dict[str, Attributes] = {
     "a service's name": call("openai", "gpt-4o", "vllm"),
     "a cluster's name": call("openai", "gpt-4o", "vllm.models.svc.cluster.local:8000"),
     "a server of one's own": call("ollama", "gpt-4o"),
+    "a server of one's own behind a known host": call("vllm", "mistral-nemo", "api.mistral.ai"),
     "nobody knows the provider": call("acme", "gpt-4o"),
     "nobody knows the model": call("openai", "acme-large"),
     "another provider before the name": call("openai", "anthropic/claude-3-5-haiku"),
@@ -133,6 +136,14 @@ SILENT: dict[str, Attributes] = {
     "a huge count": call("openai", "gpt-4o", gen_ai__usage__input_tokens=10**12 + 1),
     "more thought than made": call("openai", "gpt-4o", gen_ai__usage__output_tokens=100),
     "a count in words": call("openai", "gpt-4o", gen_ai__usage__input_tokens="1237"),
+    "free, but more cached than given": {
+        **next(iter(FREE.values())),
+        GenAI.USAGE_INPUT_TOKENS: 0,
+        GenAI.USAGE_CACHE_READ_INPUT_TOKENS: "many",
+    },
+    "free, and what was given is not told": {
+        name: value for name, value in next(iter(FREE.values())).items() if name != GenAI.USAGE_INPUT_TOKENS
+    },
     "a fraction of a token": call("openai", "gpt-4o", gen_ai__usage__input_tokens=1237.5),
     "an endpoint of one's own": call("gcp.vertex_ai", "projects/p/locations/l/endpoints/123"),
 }
@@ -156,7 +167,7 @@ OWN_COSTS = {"fee": 0.25, "both": 0.252, "over": 0.0022, "gone": None, "coming":
 @pytest.fixture(scope="module")
 def sent() -> list[Attributes]:
     """All spans, in one order."""
-    return [*of_table(), *of_matching(), *EDGES.values()]
+    return [*of_table(), *odd_calls(ROWS, ODD, seed=20261128), *of_matching(), *EDGES.values()]
 
 
 @pytest.fixture(scope="module")
@@ -200,8 +211,10 @@ def added(before: Attributes, after: Attributes) -> Attributes:
 
 
 def same(collector: Attributes, library: Attributes) -> bool:
-    """Equal but for the last bits of the amount, which floats add up in another order."""
-    amount, ours = collector[Spanloom.COST_AMOUNT], library[Spanloom.COST_AMOUNT]
+    """Both have an amount, equal but for the last bits: floats are added up in another order."""
+    amount, ours = collector[Spanloom.COST_AMOUNT], library.get(Spanloom.COST_AMOUNT)
+    if ours is None:
+        return False
     others = {**collector, Spanloom.COST_AMOUNT: ours} == library
     return others and math.isclose(amount, ours, rel_tol=1e-12)
 
@@ -220,13 +233,24 @@ def test_names_as_telemetry_has_them_are_never_priced_otherwise(
     priced: list[Attributes], sent: list[Attributes]
 ) -> None:
     """Of the library's own matching rows each amount is the library's; where that has none, there is none."""
-    first = len(MODELS)
+    first = len(MODELS) + ODD
     pairs = list(zip(sent[first : -len(EDGES)], priced[first : -len(EDGES)], strict=True))
     found = [(added(before, after), cost_attributes(before) or {}) for before, after in pairs]
     assert [one for one in found if one[0] and not same(*one)] == []
     known = [ours for _, ours in found if Spanloom.COST_AMOUNT in ours]
     told = [collector for collector, _ in found if collector]
     assert len(told) >= 0.5 * len(known) > 50
+
+
+def test_odd_calls_are_never_priced_otherwise(priced: list[Attributes], sent: list[Attributes]) -> None:
+    """Whatever is wrong with them: each amount is the library's, and most that the library knows are there."""
+    mine = slice(len(MODELS), len(MODELS) + ODD)
+    pairs = zip(sent[mine], priced[mine], strict=True)
+    found = [(before, added(before, after), cost_attributes(before) or {}) for before, after in pairs]
+    assert [one for one in found if one[1] and not same(*one[1:])] == []
+    known = [ours for _, _, ours in found if Spanloom.COST_AMOUNT in ours]
+    assert sum(bool(collector) for _, collector, _ in found) >= 0.8 * len(known)
+    assert len(known) > 0.25 * ODD
 
 
 @pytest.mark.parametrize("why", EDGES)

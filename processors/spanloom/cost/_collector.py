@@ -7,6 +7,7 @@ pattern knows, and a price that depends on more than counts, are not in the file
     version: "genai-prices 0.2.3 of 2026-11-10"       what the amounts are from
     "provider:azure.ai.openai": azure                 a name of a provider → the table's
     "host:api.openai.com": openai                     who bills at a host
+    "own:ollama": nobody                              a server of one's own
     "openai/gpt-4o": {input: 2.5, output: 10.0, ...}  USD per million tokens; {} where a price needs more than this file
 
     input, output, cache_read, cache_write, output_reasoning   a part's price replaces that of the whole it lies in
@@ -28,6 +29,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from spanloom.cost._collector_names import DAY, hosts, litellms_names, model_names, provider_names
+from spanloom.cost._deployment import SELF_HOSTED
 from spanloom.cost._rate import SCALE, Rate, Schedule
 from spanloom.cost._resolve import finding, schedule_of
 from spanloom.cost._table import table
@@ -70,6 +72,8 @@ def lookup_rows(known: Iterable[str] = (), at: datetime | None = None) -> Row:
         more.setdefault(provider, set()).add(name)
     rows: Row = {"version": price_version()}
     rows.update({f"provider:{name}": known for name, known in sorted(provider_names(matcher).items())})
+    # Whatever host a server of one's own is behind: nobody bills.
+    rows.update({f"own:{name}": "nobody" for name in sorted(SELF_HOSTED)})
     rows.update({f"host:{host}": known for host, known in hosts(matcher).items()})
     for index in matcher.indexes():
         rows.update(_of_provider(index.row.id, model_names(matcher, index, more.get(index.row.id, ())), moment_s))

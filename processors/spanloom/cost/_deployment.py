@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 # What a local server is called by itself, its clients and LiteLLM.
-_SELF_HOSTED: Final = frozenset(
+SELF_HOSTED: Final = frozenset(
     {
         "custom",
         "custom_openai",
@@ -94,7 +94,7 @@ def _is_private_address(host: str) -> bool:
 
 def is_self_hosted_provider(provider: str) -> bool:
     """True for the names of servers that people run themselves."""
-    return provider in _SELF_HOSTED
+    return provider in SELF_HOSTED
 
 
 def is_own_name(model: str) -> bool:

@@ -155,10 +155,10 @@ class Matcher:
             return
         yield name
         plain = _PATHS.sub("", name)
-        if self.head(plain) is index:
-            plain = _PATHS.sub("", plain.partition("/")[2])
         if plain != name:
             yield plain
+        if self.head(plain) is index:
+            yield _PATHS.sub("", plain.partition("/")[2])
 
     def _first(self, index: Index, names: Iterable[str]) -> Match | None:
         for name in names:
