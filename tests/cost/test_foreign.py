@@ -8,7 +8,7 @@ import pytest
 
 from spanloom.cost import cost_attributes
 from spanloom.cost._version import price_version
-from spanloom.semconv import GenAI, OlderGenAI, Server, Spanloom
+from spanloom.semconv import ForeignCall, GenAI, OlderGenAI, Server, Spanloom
 
 SPAN = {
     GenAI.OPERATION_NAME: "chat",
@@ -36,6 +36,9 @@ PRICED = {
         ({GenAI.REQUEST_MODEL: 7}, {Spanloom.COST_STATUS: "unknown_model"}),
         ({GenAI.USAGE_OUTPUT_TOKENS: None}, {Spanloom.COST_STATUS: "unknown_usage"}),
         ({GenAI.OPERATION_NAME: "invoke_agent"}, None),
+        ({GenAI.OPERATION_NAME: ["chat"]}, None),
+        ({GenAI.OPERATION_NAME: None, ForeignCall.SPAN_KIND: {"kind": "LLM"}}, None),
+        ({GenAI.OPERATION_NAME: None, ForeignCall.REQUEST_TYPE: ["chat"]}, None),
         ({Spanloom.COST_STATUS: "cached"}, None),
         ({Spanloom.COST_AMOUNT: 0.1}, None),
     ],

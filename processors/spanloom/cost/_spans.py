@@ -37,11 +37,12 @@ _IN_METRICS: Final = (Server.ADDRESS, Server.PORT, Error.TYPE)
 def operation_of(attributes: Mapping[str, Any]) -> str | None:
     """The operation of a span that is billed by its own usage. ``None`` for any other: agents, tools, HTTP requests."""
     if (told := attributes.get(GenAI.OPERATION_NAME)) is not None:
-        return told if told in OPERATIONS else None
+        # Anything can be an attribute, and not all of that can be looked up.
+        return told if isinstance(told, str) and told in OPERATIONS else None
     if (kind := attributes.get(ForeignCall.SPAN_KIND)) is not None:
-        return _KINDS.get(kind)
+        return _KINDS.get(kind) if isinstance(kind, str) else None
     request_type = attributes.get(ForeignCall.REQUEST_TYPE)
-    return None if request_type is None else _TYPES.get(request_type)
+    return _TYPES.get(request_type) if isinstance(request_type, str) else None
 
 
 class SpanCall:
