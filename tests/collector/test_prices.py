@@ -144,6 +144,28 @@ SILENT: dict[str, Attributes] = {
     "free, and what was given is not told": {
         name: value for name, value in next(iter(FREE.values())).items() if name != GenAI.USAGE_INPUT_TOKENS
     },
+    "cached counts beyond all numbers": call(
+        "openai",
+        "gpt-4o",
+        gen_ai__usage__cache_read__input_tokens=2**62,
+        gen_ai__usage__cache_write__input_tokens=2**62,
+    ),
+    "an empty provider beside a server of one's own": {
+        **call("", "openai/gpt-4o", gen_ai__system="ollama"),
+        GenAI.PROVIDER_NAME: "",
+    },
+    "another convention's word for the operation": call("openai", "gpt-4o", gen_ai__operation__name="LLM"),
+    "GovCloud": call(
+        "aws.bedrock", "anthropic.claude-3-haiku-20240307-v1:0", "bedrock-runtime.us-gov-west-1.amazonaws.com"
+    ),
+    "Azure in China": call("azure.ai.openai", "gpt-4o", "x.openai.azure.cn"),
+    "a tier by OpenTelemetry's older name": call("openai", "gpt-5", gen_ai__openai__response__service_tier="priority"),
+    "a tier that was asked for": call("openai", "gpt-5", openai__request__service_tier="flex"),
+    "a server of one's own by OpenLLMetry's name": call(
+        "openai", "gpt-4o", gen_ai__openai__api_base="http://localhost/v1"
+    ),
+    "sound without a price of its own": call("openai", "gpt-4o-audio-preview", gen_ai__usage__audio__output_tokens=10),
+    "sound by OpenInference's name": call("gcp.gemini", "gemini-2.5-flash", llm__token_count__prompt_details__audio=10),
     "a fraction of a token": call("openai", "gpt-4o", gen_ai__usage__input_tokens=1237.5),
     "an endpoint of one's own": call("gcp.vertex_ai", "projects/p/locations/l/endpoints/123"),
 }
@@ -157,11 +179,20 @@ OWN_TABLE = """
 "acme/fee": {per_request: 0.25}
 "acme/both": {input: 1.0, output: 10.0, per_request: 0.25}
 "acme/over": {input: 1.0, output: 1.0, until: "2020-01-01", then: {input: 2.0, output: 2.0}}
+"acme/passed": {input: 1.0, until: "2020-01-01", then: {input: 2.0, output: 2.0, until: "2021-01-01"}}
 "acme/gone": {input: 1.0, output: 1.0, until: "2020-01-01"}
 "acme/coming": {input: 1.0, output: 1.0, until: "2999-01-01", then: {input: 2.0, output: 2.0}}
 "acme/thinking": {input: 1.0, output: 10.0, output_reasoning: 20.0}
 """
-OWN_COSTS = {"fee": 0.25, "both": 0.252, "over": 0.0022, "gone": None, "coming": 0.0011, "thinking": 0.0025}
+OWN_COSTS = {
+    "fee": 0.25,
+    "both": 0.252,
+    "over": 0.0022,
+    "passed": None,
+    "gone": None,
+    "coming": 0.0011,
+    "thinking": 0.0025,
+}
 
 
 @pytest.fixture(scope="module")

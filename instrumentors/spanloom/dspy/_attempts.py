@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from spanloom.dspy._frames import at_home
-from spanloom.dspy._lm_call import SEES_CHUNKS, current_call, left
-from spanloom.dspy._providers import BY_ROUTE
+from spanloom.dspy._lm_call import SEES_CHUNKS, LMCall, current_call, left
+from spanloom.dspy._providers import BY_ROUTE, address_of, litellms_base
 from spanloom.dspy._settings import Settings
 from spanloom.genai import Target, Telemetry, error_type, guarded
 from spanloom.semconv import DSpy, DSpyEvent, Error, Spanloom
@@ -71,6 +71,15 @@ def _asks_litellm() -> None:
     inference = current_call()
     if inference is not None:
         inference.attributes[DSpy.LM_ENGINE] = _LITELLM
+        _learn_base(inference)
+
+
+def _learn_base(inference: LMCall) -> None:
+    """Where LiteLLM sends a call whose settings name no host. Its requests are not seen here."""
+    base = litellms_base(inference.provider) if inference.peer.address is None else None
+    address = address_of(base) if base else None
+    if address is not None:
+        inference.learn_address(*address)
 
 
 @guarded("dspy.lm.attempt")
@@ -89,6 +98,8 @@ def _begins(lm: object, call: object, backend: object, request: object, provider
         inference.attributes[DSpy.LM_ENGINE] = engine_of(backend)
         if inference.provider is None and (known := BY_ROUTE.get(provider)) is not None:
             inference.learn_provider(known)
+        if inference.attributes[DSpy.LM_ENGINE] == _LITELLM:
+            _learn_base(inference)
 
 
 def engine_of(backend: object) -> str:

@@ -24,7 +24,7 @@ from spanloom.genai import (
     tell_tool_history,
     tool_history,
 )
-from spanloom.semconv import DSpy, Operation
+from spanloom.semconv import DSpy, OpenAI, Operation
 
 _BELOW = (_lm_result, _attempts, _lm_stream, _transport, _typesafe)
 
@@ -53,6 +53,9 @@ def begin(peers: Peers, telemetry: Telemetry, lm: Any, args: tuple[Any, ...], kw
     key = merged.get("api_key")
     if isinstance(key, str):
         inference.secrets = lambda: (key,)
+    # What a call costs depends on it, recorded or not.
+    if isinstance(tier := merged.get("service_tier"), str):
+        inference.attributes[OpenAI.REQUEST_SERVICE_TIER] = tier
     if inference.parent is None:
         link_back(inference)
     if peer.address is not None:

@@ -11,7 +11,7 @@ from spanloom.dspy._messages import output_messages
 from spanloom.dspy._parts import field
 from spanloom.dspy._settings import Settings
 from spanloom.genai import AskedCall, Target, Telemetry, Usage, call_in_part, guarded, remember_tool_calls
-from spanloom.semconv import DSpy, GenAI
+from spanloom.semconv import DSpy, GenAI, OpenAI
 
 _EXECUTION: Final = "dspy.clients.execution"
 _WAITS: Final = ("tool_call", "tool_calls")
@@ -125,6 +125,9 @@ def _read_identity(inference: LMCall, answers: tuple[Any, ...]) -> None:
     answer_id = field(answers[0], "id") if len(answers) == 1 else None
     if isinstance(answer_id, str) and answer_id:
         inference.response_id = answer_id
+    tier = field(answers[0], "service_tier")
+    if isinstance(tier, str) and tier:
+        inference.attributes[OpenAI.RESPONSE_SERVICE_TIER] = tier
 
 
 def _finish_reasons(answers: tuple[Any, ...]) -> list[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import os
+import sys
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -79,6 +81,16 @@ def address_of(url: str) -> tuple[str, int] | None:
     except ValueError:
         return None
     return (host, port or _PORTS.get(parts.scheme, 443)) if host else None
+
+
+def litellms_base(provider: str | None) -> str | None:
+    """The base URL that LiteLLM takes where a call names none: its own setting, and for OpenAI the environment's."""
+    set_by_code: Any = getattr(sys.modules.get("litellm"), "api_base", None)
+    if isinstance(set_by_code, str) and set_by_code:
+        return set_by_code
+    if provider != Provider.OPENAI:
+        return None
+    return os.environ.get("OPENAI_BASE_URL") or os.environ.get("OPENAI_API_BASE")
 
 
 class Peers:

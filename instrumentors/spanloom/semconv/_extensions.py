@@ -145,6 +145,11 @@ class ForeignCall:
         "gen_ai.usage.cache_creation_input_tokens",
         "llm.token_count.prompt_details.cache_write",
     )
+    AUDIO_INPUT_TOKENS = ("llm.token_count.prompt_details.audio",)
+    AUDIO_OUTPUT_TOKENS = ("llm.token_count.completion_details.audio",)
+    SERVER_ADDRESS = ("net.peer.name", "gen_ai.openai.api_base")
+    RESPONSE_SERVICE_TIER = ("gen_ai.openai.response.service_tier",)
+    REQUEST_SERVICE_TIER = ("gen_ai.openai.request.service_tier",)
     REASONING_TOKENS = (
         "gen_ai.usage.reasoning_tokens",
         "llm.token_count.completion_details.reasoning",

@@ -30,15 +30,22 @@ class Active:
         self._path: str | None = None
         self._seen: tuple[int, ...] | None = None
         self._told: set[str] = set()
+        # False until somebody has looked.
+        self._is_ready = False
+        self._lock = threading.Lock()
+
+    def after_fork(self) -> None:
+        """Another thread may have been reading, and does not go on in the child."""
         self._lock = threading.Lock()
 
     def look(self) -> None:
         """Read the file where it is new or has changed. Never raises: a bad file changes nothing, and is told once."""
         # The first price waits for whoever reads; later ones go on with the old rules.
-        if not self._lock.acquire(blocking=self._seen is None):
+        if not self._lock.acquire(blocking=not self._is_ready):
             return
         try:
             self._look()
+            self._is_ready = True
         finally:
             self._lock.release()
 
@@ -53,8 +60,9 @@ class Active:
         self._path = path
         seen = fingerprint(path)
         if seen != self._seen:
-            self._seen = seen
             self._read(path)
+            # Not before: a child that is forked in between has to read for itself.
+            self._seen = seen
         self.next_look_s = now_s + LOOK_EVERY_S
 
     def _read(self, path: str) -> None:
@@ -95,6 +103,7 @@ class Active:
         """As in a new process."""
         with self._lock:
             self._path = self._seen = None
+            self._is_ready = False
             self.next_look_s = 0.0
             self._told.clear()
             self._take((), "")
@@ -120,6 +129,8 @@ def fingerprint(path: str) -> tuple[int, ...]:
 
 
 active: Final = Active()
+if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
+    os.register_at_fork(after_in_child=active.after_fork)
 
 
 def load_overrides(source: str | PathLike[str] | Sequence[Mapping[str, Any]]) -> int:

@@ -57,6 +57,8 @@ _OWN_NAMES: Final = re.compile(
     r"|(?:default-)?prompt-router|endpoint|marketplace/model-endpoint)/"
     r"|^projects/[^/]+/locations/[^/]+/endpoints/"
 )
+# Clouds of governments and of China: their prices are in no table here.
+_APART: Final = re.compile(r"(?:^|\.)(?:us-gov|us-iso[a-z]*|cn)-[a-z]+-\d+\.|\.(?:azure\.(?:us|cn)|com\.cn)$")
 
 
 def bare_host(address: str) -> str:
@@ -95,6 +97,11 @@ def _is_private_address(host: str) -> bool:
 def is_self_hosted_provider(provider: str) -> bool:
     """True for the names of servers that people run themselves."""
     return provider in SELF_HOSTED
+
+
+def is_apart(host: str) -> bool:
+    """True for hosts of clouds that have prices of their own: GovCloud, China."""
+    return _APART.search(host) is not None
 
 
 def is_own_name(model: str) -> bool:

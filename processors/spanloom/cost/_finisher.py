@@ -40,7 +40,9 @@ class CostFinisher:
         if call.cache_hit:
             call.attributes[Spanloom.COST_STATUS] = CACHED
             return
-        tier = call.attributes.get(OpenAI.RESPONSE_SERVICE_TIER)
+        attributes = call.attributes
+        # What was asked for, where nobody tells what it became.
+        tier = attributes.get(OpenAI.RESPONSE_SERVICE_TIER) or attributes.get(OpenAI.REQUEST_SERVICE_TIER)
         model = call.response_model or call.request_model
         verdict = judged(
             call.provider, model, call.request_model, tier, call.usage, call.server_address, call.reported_cost_usd

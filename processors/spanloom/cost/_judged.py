@@ -23,6 +23,7 @@ CURRENCY: Final = "USD"
 LOCAL, PROVIDER = "local", "provider"
 # Units of which telemetry has no counts.
 _UNTOLD: Final = frozenset({"output_video", "audio_hours", "input_audio_hours"})
+_INFINITE: Final = float("inf")
 _COPIES: Final = {"logfire": CostCopy.LOGFIRE, "openinference": CostCopy.OPENINFERENCE}
 
 
@@ -56,7 +57,9 @@ def judged(
     have no price for.
     """
     own = _by_table(schedule_of(provider, model, other_model, tier, server_address), usage)
-    if reported_usd is None or (reported_usd == 0 and provider != OtherProvider.OPENROUTER):
+    if reported_usd is None or not 0 <= reported_usd < _INFINITE:
+        return own
+    if reported_usd == 0 and provider != OtherProvider.OPENROUTER:
         return own
     return Verdict("provider", reported_usd, own.usd, PROVIDER)
 
@@ -67,8 +70,15 @@ def _by_table(schedule: Schedule | None, usage: UsageView | None) -> Verdict:
     tokens_in, tokens_out = usage.input_tokens, usage.output_tokens
     cached, written = usage.cache_read_input_tokens, usage.cache_write_input_tokens
     counts = counts_of(tokens_in, tokens_out, cached, written, usage.reasoning_output_tokens)
-    searched = usage.web_searches or usage.storage_searches
-    rate = None if schedule is None or searched else schedule.always or schedule.at(time.time())
+    # Searches, and sound or pictures that are counted: few calls have them.
+    more = (
+        usage.web_searches
+        or usage.storage_searches
+        or usage.audio_input_tokens
+        or usage.audio_output_tokens
+        or usage.image_output_tokens
+    )
+    rate = None if schedule is None or more else schedule.always or schedule.at(time.time())
     # Nearly all calls: nothing else is asked of them.
     if rate is not None and counts is not None and tokens_in is not None and tokens_out is not None:
         usual = rate.usual
@@ -89,6 +99,8 @@ def _with_more(schedule: Schedule | None, usage: UsageView, counts: Counts | Non
         by_mode = None
     if by_mode is None and usd is not None:
         return Verdict("unknown_usage", None, None)
+    if rate is not None and not rate.free and usd is not None and _lacks_a_mode(rate, usage):
+        return Verdict("unknown_price", None, None)
     rest = {**(by_mode or {}), **_searches(usage)}
     if rest and counts is not None:
         cached, written = usage.cache_read_input_tokens, usage.cache_write_input_tokens
@@ -97,6 +109,16 @@ def _with_more(schedule: Schedule | None, usage: UsageView, counts: Counts | Non
     if usd is None:
         return Verdict(status, None, None)
     return Verdict(status, usd, usd, LOCAL, rate, counts)
+
+
+def _lacks_a_mode(rate: Rate, usage: UsageView) -> bool:
+    """Sound, or pictures that were made, are counted, and the rate's only price is that of text: mostly too low."""
+    counted = (
+        ("input_audio", usage.audio_input_tokens),
+        ("output_audio", usage.audio_output_tokens),
+        ("output_image", usage.image_output_tokens),
+    )
+    return any(count and unit not in rate.units for unit, count in counted)
 
 
 def _searches(usage: UsageView) -> dict[str, int]:

@@ -99,11 +99,16 @@ class Sums:
             if self._settling:
                 return
             self._settling = True
-            for key, waiting in list(self._waiting.items()):
-                if count := len(waiting):
-                    self._sums[key] = self._sums.get(key, 0) + exact_sum(waiting[:count])
-                    del waiting[:count]
-            self._settling = False
+            try:
+                self._take_waiting()
+            finally:
+                self._settling = False
+
+    def _take_waiting(self) -> None:
+        for key, waiting in list(self._waiting.items()):
+            if count := len(waiting):
+                self._sums[key] = self._sums.get(key, 0) + exact_sum(waiting[:count])
+                del waiting[:count]
 
     def after_fork(self) -> None:
         """The sums are the parent's, and it reports them; another thread may have held the lock."""

@@ -26,11 +26,17 @@ class Call(NamedTuple):
     def values(self) -> Mapping[str, tuple[str, ...]]:
         """By the names of the file."""
         return {
-            "provider": (self.provider, PROVIDERS.get(self.provider, self.provider)),
+            "provider": provider_names(self.provider),
             "model": self.models,
             "server_address": (self.host,),
             "service_tier": (self.service_tier,),
         }
+
+
+def provider_names(provider: str) -> tuple[str, ...]:
+    """All names of a provider: the one that is written, the table's, and the others that mean the same."""
+    known = PROVIDERS.get(provider, provider)
+    return (provider, known, *(name for name, other in PROVIDERS.items() if other == known))
 
 
 FIELDS = tuple(Call("", (), "", "").values())

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Final
 
 from spanloom.cost._active import active
-from spanloom.cost._deployment import bare_host, is_own_name, is_self_hosted, is_self_hosted_provider
+from spanloom.cost._deployment import bare_host, is_apart, is_own_name, is_self_hosted, is_self_hosted_provider
 from spanloom.cost._match import MAX_NAME, Match, Matcher, plain_provider
 from spanloom.cost._rate import Circumstances, Context, Phase, Schedule, schedule
 from spanloom.cost._table import table
@@ -25,6 +25,7 @@ _TIERS: Final = {
 }
 # Whoever deploys a model there names it.
 _AZURE: Final = "azure"
+_TOO_LONG: Final = "?"
 _NOBODY_KNOWS: Final = "unknown_deployment"
 Conditions = tuple[tuple[str, str], ...]
 
@@ -46,10 +47,13 @@ def schedule_of(
     try:
         return schedules(active.generation, provider, model, other_model, service_tier, server_address, conditions)
     except _TooLongError:
-        model, other_model, server_address = (
-            None if name is not None and len(name) > MAX_NAME else name for name in (model, other_model, server_address)
-        )
-        return schedules(active.generation, provider, model, other_model, service_tier, server_address, conditions)
+        names = (provider, model, other_model, service_tier, server_address)
+        return schedules(active.generation, *(_no_longer(name) for name in names), conditions)
+
+
+def _no_longer(name: str | None) -> str | None:
+    """A name that may stay in the cache; nobody is called what stands for one that is too long."""
+    return _TOO_LONG if name is not None and len(name) > MAX_NAME else name
 
 
 class _TooLongError(Exception):
@@ -67,7 +71,8 @@ def schedules(
     conditions: Conditions,
 ) -> Schedule | None:
     """As ``schedule_of``, and kept for this generation of rules; an exception is not kept."""
-    if any(name is not None and len(name) > MAX_NAME for name in (model, other_model, server_address)):
+    names = (provider, model, other_model, service_tier, server_address)
+    if any(name is not None and len(name) > MAX_NAME for name in names):
         raise _TooLongError
     host = bare_host(server_address or "")
     circumstances = circumstances_of(service_tier, conditions)
@@ -87,6 +92,8 @@ def listed(
     who = plain_provider(provider)
     if is_self_hosted(host) or any(is_self_hosted_provider(one) for one in (who, *_heads(who, models))):
         return schedule("", (), _NOBODY_KNOWS)
+    if is_apart(host):
+        return schedule("", ())
     matcher, _ = finding()
     for model in models:
         found = None if is_own_name((model or "").strip().lower()) else matcher.find(provider, model, host)

@@ -30,6 +30,12 @@ _TOTALS: Final = (ForeignCall.TOTAL_TOKENS[0], ForeignCall.TOTAL_TOKENS[1:])
 _Get = Callable[[str], Any]
 _TYPES: Final = {"chat": Operation.CHAT, "completion": Operation.TEXT_COMPLETION, "embedding": Operation.EMBEDDINGS}
 _KINDS: Final = {"LLM": Operation.CHAT, "EMBEDDING": Operation.EMBEDDINGS}
+_TIERS: Final = (
+    OpenAI.RESPONSE_SERVICE_TIER,
+    *ForeignCall.RESPONSE_SERVICE_TIER,
+    OpenAI.REQUEST_SERVICE_TIER,
+    *ForeignCall.REQUEST_SERVICE_TIER,
+)
 # In the metrics, as far as they stand on the span.
 _IN_METRICS: Final = (Server.ADDRESS, Server.PORT, Error.TYPE)
 
@@ -55,8 +61,9 @@ class SpanCall:
         self.provider = _text(get, (GenAI.PROVIDER_NAME, OlderGenAI.SYSTEM, *ForeignCall.PROVIDER))
         self.request_model = _text(get, (GenAI.REQUEST_MODEL, *ForeignCall.REQUEST_MODEL))
         self.response_model = _text(get, (GenAI.RESPONSE_MODEL, *ForeignCall.RESPONSE_MODEL))
-        self.tier = _text(get, (OpenAI.RESPONSE_SERVICE_TIER,))
-        self.server_address = _text(get, (Server.ADDRESS,))
+        # What was asked for, where nobody tells what it became.
+        self.tier = _text(get, _TIERS)
+        self.server_address = _text(get, (Server.ADDRESS, *ForeignCall.SERVER_ADDRESS))
         self.usage = SpanUsage(get)
 
     @property
@@ -111,8 +118,8 @@ class SpanUsage:
         self.reasoning_output_tokens: int | None = read(
             GenAI.USAGE_REASONING_OUTPUT_TOKENS, ForeignCall.REASONING_TOKENS
         )
-        self.audio_input_tokens: int | None = read(GenAI.USAGE_AUDIO_INPUT_TOKENS, ())
-        self.audio_output_tokens: int | None = read(GenAI.USAGE_AUDIO_OUTPUT_TOKENS, ())
+        self.audio_input_tokens: int | None = read(GenAI.USAGE_AUDIO_INPUT_TOKENS, ForeignCall.AUDIO_INPUT_TOKENS)
+        self.audio_output_tokens: int | None = read(GenAI.USAGE_AUDIO_OUTPUT_TOKENS, ForeignCall.AUDIO_OUTPUT_TOKENS)
         self.image_input_tokens: int | None = read(GenAI.USAGE_IMAGE_INPUT_TOKENS, ())
         self.image_output_tokens: int | None = read(GenAI.USAGE_IMAGE_OUTPUT_TOKENS, ())
         if self.cache_read_input_tokens or self.cache_write_input_tokens:
@@ -231,13 +238,14 @@ class SpanCosts:
         # What lies inside stands for nothing: the call around it has the usage, though an HTTP request be below it.
         if kin is _Kin.INSIDE or (kin is None and operation_of(attributes) is None):
             return
-        parent = span.parent
-        if parent is not None and not parent.is_remote:
-            self._note(parent.span_id, _Kin.ABOVE)
         call = call_on(attributes) if kin is None else None
         if call is None:
+            self._note_above(span)
             return
         verdict = call.verdict()
+        # What is not known here may be known around it; and an embedding is not the call that it is made for.
+        if verdict.usd is not None and call.operation != Operation.EMBEDDINGS:
+            self._note_above(span)
         if span.context is not None:
             self._last = (span.context, verdict)
         self._meters.record(verdict, call.metric_attributes(attributes), call.provider, call.model)
@@ -246,6 +254,11 @@ class SpanCosts:
         if ledger is not None:
             fields = {GenAI.PROVIDER_NAME: call.provider, GenAI.REQUEST_MODEL: call.request_model}
             ledger.count({**attributes, **fields}, verdict.usd)
+
+    def _note_above(self, span: ReadableSpan) -> None:
+        parent = span.parent
+        if parent is not None and not parent.is_remote:
+            self._note(parent.span_id, _Kin.ABOVE)
 
     def _kin_of(self, span: ReadableSpan) -> _Kin | None:
         context = span.context
