@@ -259,6 +259,23 @@ def test_two_packages_that_see_one_call(line: Line) -> None:
     assert line.spans["agent"].attributes.get(Spanloom.COST_STATUS) is None
 
 
+def test_what_is_not_known_below_may_be_known_above(line: Line) -> None:
+    """A framework's span has the usage that the client's stream lacks."""
+    with line.tracer.start_as_current_span("framework", attributes=CHAT):
+        inner = {name: value for name, value in CHAT.items() if "usage" not in name}
+        line.tracer.start_span("client", attributes=inner).end()
+    assert line.spans["client"].attributes[Spanloom.COST_STATUS] == "unknown_usage"
+    assert line.spans["framework"].attributes[Spanloom.COST_AMOUNT] == USD
+
+
+def test_an_embedding_below_a_call_is_another_call(line: Line) -> None:
+    """A cache that looks for similar questions: both are priced."""
+    embedding = {**CHAT, "gen_ai.operation.name": "embeddings", "gen_ai.request.model": "text-embedding-3-small"}
+    with line.tracer.start_as_current_span("chat", attributes=CHAT):
+        line.tracer.start_span("embed", attributes={**embedding, "gen_ai.usage.output_tokens": 0}).end()
+    assert all(Spanloom.COST_AMOUNT in span.attributes for span in line.spans.values())
+
+
 def test_what_lies_inside_a_recorded_inference_is_not_priced(line: Line) -> None:
     """Our span has the cost; the client's plugin of another vendor sees the same call."""
     from opentelemetry import context

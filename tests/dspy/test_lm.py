@@ -16,7 +16,7 @@ import openai
 import pytest
 from dspy.utils.dummies import DummyLM
 
-from spanloom.dspy import _attempts
+from spanloom.dspy import _attempts, _lm_result, _providers
 from spanloom.genai import _conflict
 from spanloom.openai import OpenAIInstrumentor
 from tests._support.spans import normal, outline
@@ -160,6 +160,45 @@ def test_parameters(asynchronous, server, recorder):
     assert attributes["gen_ai.output.type"] == "json"
     assert attributes["gen_ai.response.finish_reasons"] == ("stop", "stop")
     assert tokens(recorder.span) == told(server)
+
+
+@pytest.mark.parametrize("name", ["OPENAI_API_BASE", "OPENAI_BASE_URL"])
+def test_litellms_base_by_the_environment(name, server, recorder, monkeypatch):
+    """The span has the host that the call goes to: a server of one's own must not pass for OpenAI."""
+    for other in ("OPENAI_API_BASE", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(other, raising=False)
+    monkeypatch.setenv(name, server.openai_base_url)
+    made(server, api_base=None, engine="litellm")("hello")
+    (span,) = recorder.spans
+    assert told(server)
+    assert span.attributes["dspy.lm.engine"] == "litellm"
+    assert span.attributes["server.address"] == "127.0.0.1"
+
+
+def test_litellms_base_by_code(server, recorder, monkeypatch):
+    """Its own setting goes before the environment; for another provider the environment's is not taken."""
+    litellm = pytest.importorskip("litellm")
+    monkeypatch.setenv("OPENAI_API_BASE", "http://elsewhere.example/v1")
+    assert _providers.litellms_base("anthropic") is None
+    monkeypatch.setattr(litellm, "api_base", server.openai_base_url)
+    assert _providers.litellms_base("anthropic") == server.openai_base_url
+    made(server, api_base=None, engine="litellm")("hello")
+    assert recorder.spans[0].attributes["server.address"] == "127.0.0.1"
+
+
+@pytest.mark.parametrize("engine", ["litellm", None])
+def test_the_tier_that_was_asked_for(engine, server, recorder):
+    """It is on the span, since the price depends on it."""
+    made(server, service_tier="flex", **({"engine": engine} if engine else {}))("hello")
+    assert recorder.spans[0].attributes["openai.request.service_tier"] == "flex"
+
+
+def test_the_tier_that_answered():
+    """Of the first answer, where it tells one."""
+    inference = SimpleNamespace(attributes={}, response_model=None, response_id=None)
+    _lm_result._read_identity(inference, (SimpleNamespace(service_tier="priority"),))
+    _lm_result._read_identity(inference, (SimpleNamespace(service_tier=None),))
+    assert inference.attributes == {"openai.response.service_tier": "priority"}
 
 
 def test_a_rollout(server, recorder):
