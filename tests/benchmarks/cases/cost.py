@@ -19,6 +19,9 @@ class Usage:
     reasoning_output_tokens = 50
     web_searches = None
     storage_searches = None
+    audio_input_tokens = None
+    audio_output_tokens = None
+    image_output_tokens = None
 
 
 class Call:
