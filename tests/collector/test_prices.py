@@ -166,6 +166,15 @@ SILENT: dict[str, Attributes] = {
     ),
     "sound without a price of its own": call("openai", "gpt-4o-audio-preview", gen_ai__usage__audio__output_tokens=10),
     "sound by OpenInference's name": call("gcp.gemini", "gemini-2.5-flash", llm__token_count__prompt_details__audio=10),
+    "zeros for what is not counted": call(
+        "openai",
+        "gpt-4o",
+        gen_ai__usage__input_tokens=0,
+        gen_ai__usage__output_tokens=0,
+        gen_ai__usage__cache_read__input_tokens=0,
+        gen_ai__usage__cache_write__input_tokens=0,
+        gen_ai__usage__reasoning__output_tokens=0,
+    ),
     "a fraction of a token": call("openai", "gpt-4o", gen_ai__usage__input_tokens=1237.5),
     "an endpoint of one's own": call("gcp.vertex_ai", "projects/p/locations/l/endpoints/123"),
 }

@@ -101,6 +101,13 @@ def test_a_reported_cost_that_is_none(reported: float) -> None:
     assert judged("openai", "gpt-4o", None, None, Usage(1000, 500), None, reported).source == "local"
 
 
+def test_zeros_are_no_usage() -> None:
+    """Some servers write them for what they do not count; a model that is free is free all the same."""
+    assert judged("openai", "gpt-4o", None, None, Usage(0, 0))[:2] == ("unknown_usage", None)
+    assert judged("openai", "gpt-4o", None, None, Usage(0, 5)).status == "priced"
+    assert judged("openrouter", "deepseek/deepseek-r1-zero:free", None, None, Usage(0, 0))[:2] == ("free", 0.0)
+
+
 def test_a_rule_for_any_name_of_a_provider(own: None) -> None:
     """OpenTelemetry's name in the rule, the table's on the call, and the other way round."""
     load_overrides([{"match": {"provider": "azure.ai.openai"}, "discount": 0.5}])

@@ -17,7 +17,8 @@ import pytest
 from dspy.utils.dummies import DummyLM
 
 from spanloom.dspy import _attempts, _lm_result, _providers
-from spanloom.genai import _conflict
+from spanloom.dspy._lm_call import LMCall
+from spanloom.genai import Peer, Telemetry, _conflict
 from spanloom.openai import OpenAIInstrumentor
 from tests._support.spans import normal, outline
 from tests.dspy._programs import Legacy
@@ -199,6 +200,29 @@ def test_the_tier_that_answered():
     _lm_result._read_identity(inference, (SimpleNamespace(service_tier="priority"),))
     _lm_result._read_identity(inference, (SimpleNamespace(service_tier=None),))
     assert inference.attributes == {"openai.response.service_tier": "priority"}
+
+
+@pytest.mark.parametrize(
+    ("provider", "costs", "reported"),
+    [
+        ("openrouter", [0.25], 0.25),
+        ("openrouter", [0.25, 0.5], 0.75),
+        ("openrouter", [0], 0.0),
+        ("openrouter", [0.25, None], None),
+        ("openrouter", [float("nan")], None),
+        ("openrouter", [-1.0], None),
+        ("openrouter", ["0.25"], None),
+        ("openai", [0.25], None),
+    ],
+)
+def test_what_openrouter_says_that_it_costs(provider, costs, reported, recorder):
+    """Goes before the price table; nobody else's number of that name is known to be dollars."""
+    telemetry = Telemetry("spanloom.test", **recorder.providers)
+    inference = LMCall(telemetry, "chat", "openai/gpt-4o", Peer(provider), None)
+    answers = tuple(SimpleNamespace(usage=SimpleNamespace(prompt_tokens=10, cost=one)) for one in costs)
+    _lm_result.write(inference, answers[0], answers)
+    assert inference.reported_cost_usd == reported
+    inference.stop()
 
 
 def test_a_rollout(server, recorder):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, cast
 
@@ -11,7 +12,7 @@ from spanloom.dspy._messages import output_messages
 from spanloom.dspy._parts import field
 from spanloom.dspy._settings import Settings
 from spanloom.genai import AskedCall, Target, Telemetry, Usage, call_in_part, guarded, remember_tool_calls
-from spanloom.semconv import DSpy, GenAI, OpenAI
+from spanloom.semconv import DSpy, GenAI, OpenAI, OtherProvider
 
 _EXECUTION: Final = "dspy.clients.execution"
 _WAITS: Final = ("tool_call", "tool_calls")
@@ -115,6 +116,16 @@ def write(inference: LMCall, result: Any, answers: tuple[Any, ...]) -> None:
     if not inference.usage_is_estimated:
         # Where one LM calls another, the inner one's report stands until the outer one has its own.
         inference.usage = usage_of(field(result, "usage")) or inference.usage
+    if inference.provider == OtherProvider.OPENROUTER:
+        _read_cost(inference, answers)
+
+
+def _read_cost(inference: LMCall, answers: tuple[Any, ...]) -> None:
+    """What OpenRouter says that each answer costs, in USD. Of several answers all have to tell."""
+    told = [field(field(one, "usage"), "cost") for one in answers]
+    amounts = [float(one) for one in told if isinstance(one, (int, float)) and not isinstance(one, bool)]
+    if len(amounts) == len(told) and all(one >= 0 and math.isfinite(one) for one in amounts):
+        inference.report_cost(sum(amounts))
 
 
 def _read_identity(inference: LMCall, answers: tuple[Any, ...]) -> None:

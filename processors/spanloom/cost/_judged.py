@@ -80,7 +80,7 @@ def _by_table(schedule: Schedule | None, usage: UsageView | None) -> Verdict:
     )
     rate = None if schedule is None or more else schedule.always or schedule.at(time.time())
     # Nearly all calls: nothing else is asked of them.
-    if rate is not None and counts is not None and tokens_in is not None and tokens_out is not None:
+    if rate is not None and counts is not None and tokens_in and tokens_out is not None:
         usual = rate.usual
         if usual is not None:
             usd = usd_of(usual, counts)
@@ -108,6 +108,9 @@ def _with_more(schedule: Schedule | None, usage: UsageView, counts: Counts | Non
         status, usd, rate = judge(schedule, counts, tokens_in, tokens_out, None)
     if usd is None:
         return Verdict(status, None, None)
+    if usd == 0 and status == "priced":
+        # No call takes nothing and makes nothing: some servers write 0 for what they do not count.
+        return Verdict("unknown_usage", None, None)
     return Verdict(status, usd, usd, LOCAL, rate, counts)
 
 
