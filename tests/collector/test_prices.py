@@ -16,6 +16,7 @@ from deploy.local._common import StackError
 from deploy.local._programs import PRICES
 from deploy.local.supervisor import Stack
 from spanloom.cost import cost_attributes
+from spanloom.cost._deployment import PRIVATE_SUFFIXES
 from spanloom.cost._version import price_version
 from spanloom.semconv import ForeignCall, GenAI, OlderGenAI, OpenAI, Server, Spanloom
 from tests.collector._odd_calls import odd_calls
@@ -178,6 +179,8 @@ SILENT: dict[str, Attributes] = {
     "a fraction of a token": call("openai", "gpt-4o", gen_ai__usage__input_tokens=1237.5),
     "an endpoint of one's own": call("gcp.vertex_ai", "projects/p/locations/l/endpoints/123"),
 }
+# The configuration has these endings in words of its own.
+SILENT |= {f"a name below {one}": call("openai", "gpt-4o", f"vllm{one}") for one in PRIVATE_SUFFIXES}
 EDGES = PRICED | FREE | SILENT
 
 

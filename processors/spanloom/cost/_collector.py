@@ -21,9 +21,10 @@ pattern knows, and a price that depends on more than counts, are not in the file
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Iterable, Iterator, Set
-from datetime import date, datetime, timezone
+from datetime import datetime, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, cast
@@ -35,7 +36,7 @@ from spanloom.cost._resolve import finding, schedule_of
 from spanloom.cost._table import table
 from spanloom.cost._usage import COUNTED, REQUESTS, USUAL
 from spanloom.cost._version import price_version
-from spanloom.cost._when import ALL_DAYS, ALWAYS, When, unix_s
+from spanloom.cost._when import ALL_DAYS, ALWAYS, When, day_start_s, day_text, unix_s
 
 TARGET: Final = Path("collector_config", "prices.yaml")
 Row = dict[str, Any]
@@ -68,7 +69,7 @@ def lookup_rows(known: Iterable[str] = (), at: datetime | None = None) -> Row:
     matcher, _ = finding()
     moment_s = released_s() if at is None else unix_s(at)
     more: dict[str, set[str]] = {}
-    for provider, name in (*litellms_names(matcher), *(key.split("/", 1) for key in known if "/" in key)):
+    for provider, name in (key.split("/", 1) for key in known):
         more.setdefault(provider, set()).add(name)
     rows: Row = {"version": price_version()}
     rows.update({f"provider:{name}": known for name, known in sorted(provider_names(matcher).items())})
@@ -89,12 +90,8 @@ def _of_provider(provider: str, names: Set[str], moment_s: int) -> Iterator[tupl
 
 
 def released_s() -> int:
-    """The day of the table as Unix seconds; without one, today."""
-    _, _, day = table().source.rpartition(" of ")
-    try:
-        return unix_s(datetime.combine(date.fromisoformat(day), datetime.min.time()))
-    except ValueError:
-        return unix_s(datetime.now(timezone.utc))
+    """The day of the table as Unix seconds; ``ValueError`` where it has none."""
+    return day_start_s(table().source.rpartition(" of ")[2])
 
 
 def dates_in(names: Iterable[str]) -> tuple[str, ...]:
@@ -131,8 +128,7 @@ def plain_row(found: Schedule, moment_s: int, depth: int = 1) -> Row | None:
     if not row or end_s == ALWAYS.end_s:
         return row or None
     then = plain_row(found, end_s, depth - 1) if depth else None
-    day = datetime.fromtimestamp(end_s, timezone.utc).date().isoformat()
-    return row | {"until": day} | ({"then": then} if then else {})
+    return row | {"until": day_text(end_s)} | ({"then": then} if then else {})
 
 
 def has_hours(when: When) -> bool:
@@ -169,17 +165,14 @@ def render(rows: Row) -> str:
         "# Prices for the Collector's `lookup` processor, made by `make prices`; the fields: README.md.\n"
         "# The data is that of genai-prices (https://github.com/pydantic/genai-prices): MIT License, (c) Pydantic.\n"
     )
-    return head + "".join(f"{quoted(key)}: {value_text(value)}\n" for key, value in rows.items())
+    return head + "".join(
+        f"{json.dumps(key, ensure_ascii=False)}: {value_text(value)}\n" for key, value in rows.items()
+    )
 
 
 def names_in(text: str) -> list[str]:
     """The names (``provider/model``) that a file in this form has."""
-    return [key for line in text.splitlines() if (key := line[1:].partition('": {')[0]) != line[1:]]
-
-
-def quoted(text: str) -> str:
-    """A YAML string; JSON's are that."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return [key[1:] for key, found, _ in (line.partition('": {') for line in text.splitlines()) if found]
 
 
 def value_text(value: Any) -> str:
@@ -190,7 +183,8 @@ def value_text(value: Any) -> str:
         plain = f"{value.normalize():f}"
         # A number without a point would be an integer there, and integers are not multiplied with fractions.
         return plain if "." in plain else f"{plain}.0"
-    return str(value).lower() if isinstance(value, (bool, int)) else quoted(value)
+    # Of the rest YAML reads what JSON writes.
+    return json.dumps(value, ensure_ascii=False)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -200,7 +194,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args(arguments)
     old = options.target.read_text(encoding="utf-8") if options.target.is_file() else ""
-    made = render(lookup_rows(names_in(old)))
+    made = render(lookup_rows((*names_in(old), *litellms_names(finding()[0]))))
     changed = len({*made.splitlines()} ^ {*old.splitlines()})
     if changed and not options.check:
         options.target.write_text(made, encoding="utf-8")

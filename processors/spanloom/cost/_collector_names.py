@@ -77,8 +77,8 @@ def texts(clause: Clause) -> Iterator[str]:
         yield parts[0]
 
 
-def litellms_names(matcher: Matcher) -> Iterator[tuple[str, str]]:
-    """(provider, name) of what LiteLLM lists, where that is installed: names as people write them. Its prices are not
+def litellms_names(matcher: Matcher) -> Iterator[str]:
+    """What LiteLLM lists (``provider/model``), where that is installed: names as people write them. Its prices are not
     looked at."""
     found = find_spec("litellm")
     file = Path(found.origin).with_name(_LITELLM) if found and found.origin else None
@@ -91,4 +91,4 @@ def litellms_names(matcher: Matcher) -> Iterator[tuple[str, str]]:
         head, _, rest = key.lower().partition("/")
         name = rest if known.get(head) == provider else key.lower()
         if provider is not None and name:
-            yield provider, name
+            yield f"{provider}/{name}"

@@ -33,7 +33,7 @@ SELF_HOSTED: Final = frozenset(
         "xinference",
     }
 )
-_PRIVATE_SUFFIXES: Final = (
+PRIVATE_SUFFIXES: Final = (
     ".cluster.local",
     ".corp",
     ".home.arpa",
@@ -74,7 +74,7 @@ def is_self_hosted(host: str) -> bool:
     """True for loopback, private and link-local addresses, sockets, and names that the internet does not know."""
     if not host:
         return False
-    if host.startswith("/") or host.endswith(_PRIVATE_SUFFIXES):
+    if host.startswith("/") or host.endswith(PRIVATE_SUFFIXES):
         return True
     if _ADDRESS.fullmatch(host):
         return _is_private_address(host)

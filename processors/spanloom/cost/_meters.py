@@ -32,7 +32,6 @@ _WHY: Final = {
     "unknown_deployment": (logging.INFO, "nobody knows what is behind this host or name; SPANLOOM_PRICES can say it"),
     "unknown_usage": (logging.INFO, "its usage is missing or impossible, or does not tell enough"),
 }
-_OTHERWISE: Final = (logging.INFO, "there is no amount")
 # As many sets of attributes as the SDK keeps by default; what comes later is added up in one, marked as the SDK does.
 MAX_SETS: Final = 2000
 # Amounts that wait to be added up; then the call that brings one more adds them.
@@ -170,7 +169,7 @@ class Meters:
         if key in self._told or len(self._told) >= MAX_LINES:
             return
         self._told.add(key)
-        level, why = _WHY.get(status, _OTHERWISE)
+        level, why = _WHY[status]
         _log.log(level, "no cost for model %r of provider %r: %s (%s)", model, provider, why, status)
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import NamedTuple
 
 from spanloom.cost._match import PROVIDERS
@@ -33,6 +34,7 @@ class Call(NamedTuple):
         }
 
 
+@lru_cache(maxsize=256)
 def provider_names(provider: str) -> tuple[str, ...]:
     """All names of a provider: the one that is written, the table's, and the others that mean the same."""
     known = PROVIDERS.get(provider, provider)

@@ -44,9 +44,9 @@ class When(NamedTuple):
         """For people: ``from 2026-10-12``, ``01:00-04:00 UTC mon-fri``; empty where it always holds."""
         parts: list[str] = []
         if self.start_s != -_EVER:
-            parts.append(f"from {_day_text(self.start_s)}")
+            parts.append(f"from {day_text(self.start_s)}")
         if self.end_s != _EVER:
-            parts.append(f"until {_day_text(self.end_s)}")
+            parts.append(f"until {day_text(self.end_s)}")
         if (self.first_s, self.last_s) != (0, _DAY_S):
             parts.append(f"{_clock(self.first_s)}-{_clock(self.last_s)} UTC")
         if self.days != ALL_DAYS:
@@ -92,7 +92,8 @@ def unix_s(moment: datetime) -> int:
     return int(moment.timestamp() // 1)
 
 
-def _day_text(moment_s: int) -> str:
+def day_text(moment_s: int) -> str:
+    """The day of a moment (Unix seconds), ``YYYY-MM-DD`` in UTC."""
     return date.fromordinal(moment_s // _DAY_S + _EPOCH).isoformat()
 
 

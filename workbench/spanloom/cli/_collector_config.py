@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+from spanloom import cost
 from spanloom.cli._command import Command, UsageError
+from spanloom.cli._own_prices import use_own_prices
 
 _PACKAGED = Path("distro", "collector_config")
 _IN_CHECKOUT = Path("collector_config")
@@ -53,15 +54,8 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.prices is None:
         print(_text_of("spanloom.yaml"), end="")
         return 0
-    from spanloom import cost
-    from spanloom.rulefile import RuleFileError
-
-    if arguments.prices:
-        try:
-            cost.load_overrides(arguments.prices)
-        except RuleFileError as error:
-            print(error, file=sys.stderr)
-            return _BAD_INPUT
+    if not use_own_prices(arguments.prices):
+        return _BAD_INPUT
     print(cost.collector_prices(_text_of("prices.yaml")), end="")
     return 0
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from datetime import datetime, timezone
 from typing import Any
 
 from spanloom import cost
 from spanloom.cli._command import Command, UsageError
-from spanloom.rulefile import RuleFileError
+from spanloom.cli._own_prices import use_own_prices
 
 _OK, _NO_AMOUNT, _BAD_INPUT = 0, 1, 2
 _PRICED = ("priced", "free")
@@ -72,12 +71,8 @@ def _moment(text: str) -> datetime:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    if arguments.prices:
-        try:
-            cost.load_overrides(arguments.prices)
-        except RuleFileError as error:
-            print(error, file=sys.stderr)
-            return _BAD_INPUT
+    if not use_own_prices(arguments.prices):
+        return _BAD_INPUT
     counts: dict[str, Any] = {name: getattr(arguments, name) for name, _ in _COUNTS.values()}
     counts |= dict(arguments.count)
     if not any(value is not None for value in counts.values()) and not arguments.explain:
