@@ -225,6 +225,14 @@ def test_what_openrouter_says_that_it_costs(provider, costs, reported, recorder)
     inference.stop()
 
 
+def test_ones_own_key_at_openrouter():
+    """Its fee is not what the call costs."""
+    told = []
+    usage = SimpleNamespace(cost=0.05, is_byok=True, cost_details={"upstream_inference_cost": 1.0})
+    _lm_result._read_cost(SimpleNamespace(report_cost=told.append), (SimpleNamespace(usage=usage),))
+    assert told == [1.05]
+
+
 def test_a_rollout(server, recorder):
     """Told where it is given."""
     lm = made(server, temperature=1.0)

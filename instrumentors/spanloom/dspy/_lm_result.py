@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, cast
 
@@ -12,6 +11,8 @@ from spanloom.dspy._messages import output_messages
 from spanloom.dspy._parts import field
 from spanloom.dspy._settings import Settings
 from spanloom.genai import AskedCall, Target, Telemetry, Usage, call_in_part, guarded, remember_tool_calls
+from spanloom.genai._amounts import cost_of
+from spanloom.genai._fields import fields
 from spanloom.semconv import DSpy, GenAI, OpenAI, OtherProvider
 
 _EXECUTION: Final = "dspy.clients.execution"
@@ -122,9 +123,9 @@ def write(inference: LMCall, result: Any, answers: tuple[Any, ...]) -> None:
 
 def _read_cost(inference: LMCall, answers: tuple[Any, ...]) -> None:
     """What OpenRouter says that each answer costs, in USD. Of several answers all have to tell."""
-    told = [field(field(one, "usage"), "cost") for one in answers]
-    amounts = [float(one) for one in told if isinstance(one, (int, float)) and not isinstance(one, bool)]
-    if len(amounts) == len(told) and all(one >= 0 and math.isfinite(one) for one in amounts):
+    told = [fields(field(one, "usage")) for one in answers]
+    amounts = [usd for one in told if (usd := cost_of(one.get("cost"), one)) is not None]
+    if len(amounts) == len(told):
         inference.report_cost(sum(amounts))
 
 

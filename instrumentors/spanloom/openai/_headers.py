@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from spanloom.genai import ClientCall, Endpoint, ModelCall
-from spanloom.openai._usage import amount
+from spanloom.genai._amounts import amount
 from spanloom.semconv import HTTPServer, Spanloom
 
 _MOST_CHARS = 128

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any, Final
 
 from spanloom.genai import Usage
+from spanloom.genai._amounts import cost_of
 from spanloom.genai._fields import Fields, fields
 
 # OTLP has signed 64-bit integers; a Collector refuses a whole batch for one that is greater.
 _MOST: Final = 2**63 - 1
-# More for one call is a mistake.
-_MOST_USD: Final = 1_000_000
 # Input, output, details of either: chat completions and embeddings; responses.
 _CHAT: Final = ("prompt_tokens", "completion_tokens", "prompt_tokens_details", "completion_tokens_details")
 _RESPONSES: Final = ("input_tokens", "output_tokens", "input_tokens_details", "output_tokens_details")
@@ -50,7 +49,7 @@ def _read(told: Fields, given: str, made: str, given_details: str, made_details:
     if found.reasoning_output_tokens:
         _complete(found, told)
     if (cost := told.get("cost")) is not None:
-        found.reported_cost_usd = _cost_of(cost, told)
+        found.reported_cost_usd = cost_of(cost, told)
     # Most have none: asked for here, that costs no call.
     for key, slot in _GIVEN:
         if told_count := details.get(key):
@@ -59,20 +58,6 @@ def _read(told: Fields, given: str, made: str, given_details: str, made_details:
         if told_count := made_of.get(key):
             _add(found, slot, told_count)
     return found
-
-
-def amount(value: Any) -> float | None:
-    """US dollars, or ``None`` for what is no amount."""
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return float(value) if is_number and 0 <= value <= _MOST_USD else None
-
-
-def _cost_of(cost: Any, told: Fields) -> float | None:
-    """OpenRouter's, and what LiteLLM's proxy writes into streams. Of one's own key OpenRouter takes its fee only."""
-    usd = amount(cost)
-    if usd is not None and told.get("is_byok") is True:
-        usd += amount(fields(told.get("cost_details")).get("upstream_inference_cost")) or 0.0
-    return usd
 
 
 def _first(details: Fields, key: str, told: Fields, otherwise: tuple[str, ...]) -> int | None:
